@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# make agent, make kmod, make check. Everything built goes to build/.
+
+B := build
+CC ?= gcc
+PKGS := libevent libevent_openssl openssl libsodium libnghttp2 json-c \
+	libzstd libmnl libnl-3.0 libnl-route-3.0 libnftables libseccomp libcap
+CPPFLAGS += -D_GNU_SOURCE -Iagent -Iuapi
+CFLAGS ?= -O2 -g
+CFLAGS += -std=gnu11 -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes \
+	  -Wmissing-prototypes -Wno-unused-parameter -fstack-protector-strong
+CFLAGS += $(shell pkg-config --cflags $(PKGS))
+LDLIBS += $(shell pkg-config --libs $(PKGS))
+
+# Every .c below agent/ belongs to the library but the two mains.
+MAINS := agent/tailraced.c agent/tailrace.c
+SRCS := $(filter-out $(MAINS),$(wildcard agent/*.c agent/*/*.c))
+OBJS := $(SRCS:%.c=$B/%.o)
+PROGRAMS := $(patsubst agent/%.c,$B/%,$(wildcard $(MAINS)))
+UNIT_TESTS := $(patsubst selftests/unit/%.c,$B/unit/%,\
+		$(wildcard selftests/unit/test-*.c))
+
+all: agent
+
+agent: $(PROGRAMS) $B/libtailrace.a
+
+$B/libtailrace.a: $(OBJS)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$B/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(PROGRAMS): $B/%: $B/agent/%.o $B/libtailrace.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$B/unit/%: selftests/unit/%.c selftests/unit/tap.h $B/libtailrace.a
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -o $@ $< $B/libtailrace.a $(LDLIBS)
+
+check-unit: $(UNIT_TESTS)
+	cd selftests && prove -e '' $(UNIT_TESTS:%=../%)
+
+KDIR ?= /lib/modules/$(shell uname -r)/build
+kmod:
+	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
+
+clean:
+	rm -rf $B
+
+-include $(OBJS:.o=.d)
+
+.PHONY: all agent kmod check-unit clean
+.SECONDARY:
