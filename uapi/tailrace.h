@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: ((GPL-2.0 WITH Linux-syscall-note) OR BSD-3-Clause) */
+/*
+ * The generic netlink interface of tailrace.ko. tailrace.yaml is its
+ * specification; a test proves that the two agree.
+ *
+ * Every command names a device by the ifindex of an attached WireGuard
+ * interface in the caller's network namespace and needs CAP_NET_ADMIN in the
+ * user namespace that owns it. Unknown attributes, commands and flags, and
+ * reserved bytes that are not zero, are refused with an extack text.
+ */
+#ifndef _UAPI_TAILRACE_H
+#define _UAPI_TAILRACE_H
+
+#include <linux/types.h>
+
+#define TAILRACE_FAMILY_NAME "tailrace"
+#define TAILRACE_FAMILY_VERSION 1
+#define TAILRACE_MCGRP_EVENTS "events"
+
+/* Limits. A request past one is refused with -E2BIG. */
+#define TAILRACE_MAX_PEERS 65536
+#define TAILRACE_MAX_PEER_ADDRS 4096 /* addresses and routes of one peer */
+#define TAILRACE_MAX_ALIASES 64 /* of one peer */
+#define TAILRACE_MAX_RULES 65536
+#define TAILRACE_MAX_RULE_ADDRS 1048576 /* sources and destinations in a policy */
+#define TAILRACE_MAX_CAPS 256 /* of one rule or one peer */
+#define TAILRACE_MAX_TSMP 64 /* bytes after the IP header */
+
+enum tailrace_addr_kind {
+	TAILRACE_ADDR_ANY, /* every IPv4 and every IPv6 address */
+	TAILRACE_ADDR_PREFIX4,
+	TAILRACE_ADDR_PREFIX6,
+	TAILRACE_ADDR_RANGE4, /* first to last inclusive, first <= last */
+	TAILRACE_ADDR_RANGE6,
+};
+
+/* A set of addresses as a rule names it. IPv4 uses the first four bytes. */
+struct tailrace_addr {
+	__u8 kind; /* enum tailrace_addr_kind */
+	__u8 prefix_len; /* PREFIX4 and PREFIX6 only */
+	__u16 reserved;
+	__u8 first[16]; /* network byte order; host bits of a prefix are zero */
+	__u8 last[16]; /* RANGE4 and RANGE6 only */
+};
+
+/* A destination of a rule: addresses and an inclusive port range. */
+struct tailrace_dst {
+	struct tailrace_addr addr;
+	__u16 port_first;
+	__u16 port_last;
+};
+
+/* A UDP address outside of the tunnel. */
+struct tailrace_endpoint {
+	__u8 family; /* AF_INET or AF_INET6 */
+	__u8 reserved;
+	__be16 port;
+	__u8 addr[16]; /* network byte order; IPv4 uses the first four */
+};
+
+enum tailrace_state {
+	TAILRACE_STATE_CLOSED, /* attached, no policy yet: nothing passes */
+	TAILRACE_STATE_ACTIVE, /* policy in force, agent's socket alive */
+	TAILRACE_STATE_ORPHANED, /* policy in force, no agent's socket */
+};
+
+/* Bits of TAILRACE_A_POLICY_FLAGS. */
+enum tailrace_policy_flags {
+	/* The user blocks inbound connections: rejects say so. */
+	TAILRACE_POLICY_SHIELDS_UP = 1 << 0,
+};
+
+/* Bits of TAILRACE_A_PEER_FLAGS. */
+enum tailrace_peer_flags {
+	/* May not open flows towards us; replies to ours pass. */
+	TAILRACE_PEER_JAILED = 1 << 0,
+	/* Never matched by a capability source. */
+	TAILRACE_PEER_UNSIGNED = 1 << 1,
+};
+
+/* Why the filter dropped a packet; index of TAILRACE_A_STATS_DROP. */
+enum tailrace_drop {
+	TAILRACE_DROP_NO_POLICY,
+	TAILRACE_DROP_MALFORMED, /* the filter's "unknown protocol" */
+	TAILRACE_DROP_MULTICAST,
+	TAILRACE_DROP_LINK_LOCAL,
+	TAILRACE_DROP_NOT_LOCAL, /* destination outside of the local set */
+	TAILRACE_DROP_NO_RULE,
+	TAILRACE_DROP_SHIELDS_UP,
+	TAILRACE_DROP_JAILED,
+	TAILRACE_DROP_TSMP_OUT, /* only the agent sends TSMP */
+	TAILRACE_DROP_DISCO_INSIDE, /* our own disco looped through the tunnel */
+	__TAILRACE_DROP_MAX
+};
+
+enum tailrace_cmd {
+	TAILRACE_CMD_UNSPEC,
+	/* Attach to a WireGuard device: DEVICE_IFINDEX, DEVICE_PORT. */
+	TAILRACE_CMD_DEV_ATTACH,
+	/* Restore the device: DEVICE_IFINDEX. */
+	TAILRACE_CMD_DEV_DETACH,
+	/* WireGuard's port has changed: DEVICE_IFINDEX, DEVICE_PORT. */
+	TAILRACE_CMD_DEV_SET,
+	/* do: DEVICE_IFINDEX; dump: all. Replies with the whole DEVICE set. */
+	TAILRACE_CMD_DEV_GET,
+	/*
+	 * DEVICE_IFINDEX, DEVICE_FD: a bound UDP socket of the caller, one per
+	 * family. It gets disco, STUN and NAT-PMP replies that arrive on the
+	 * device's port, and sends from that port. Replaces an earlier one.
+	 */
+	TAILRACE_CMD_SOCKET_BIND,
+	/*
+	 * A policy transaction, owned by the netlink socket that began it and
+	 * forgotten when that closes. POLICY_IFINDEX in all; ADD carries any
+	 * number of LOCAL and RULE; COMMIT carries FLAGS and replies with
+	 * GENERATION. Until then the old policy stays; packets see the old or
+	 * the new one.
+	 */
+	TAILRACE_CMD_POLICY_BEGIN,
+	TAILRACE_CMD_POLICY_ADD,
+	TAILRACE_CMD_POLICY_COMMIT,
+	/* dump: POLICY_IFINDEX. Messages with LOCAL and RULE as committed. */
+	TAILRACE_CMD_POLICY_GET,
+	/*
+	 * ALIAS_IFINDEX, ALIAS_PEER, ALIAS_CANONICAL, ALIAS_SEEN*: WireGuard
+	 * packets from a seen endpoint are presented as coming from the
+	 * canonical one. Replaces all of the peer's. -EEXIST when another peer
+	 * has one of the endpoints.
+	 */
+	TAILRACE_CMD_ALIAS_SET,
+	/* ALIAS_IFINDEX, ALIAS_PEER. */
+	TAILRACE_CMD_ALIAS_DEL,
+	/* dump: ALIAS_IFINDEX. One message an endpoint, with its counters. */
+	TAILRACE_CMD_ALIAS_GET,
+	/* The whole PEER set but counters; creates or replaces PEER_ID. */
+	TAILRACE_CMD_PEER_SET,
+	/* PEER_IFINDEX, PEER_ID. */
+	TAILRACE_CMD_PEER_DEL,
+	/* dump: PEER_IFINDEX. */
+	TAILRACE_CMD_PEER_GET,
+	/* do: STATS_IFINDEX. */
+	TAILRACE_CMD_STATS_GET,
+	/*
+	 * TSMP_IFINDEX, TSMP_SRC, TSMP_DST, TSMP_PAYLOAD: sends one TSMP packet
+	 * (IP protocol 99) through the tunnel.
+	 */
+	TAILRACE_CMD_TSMP_SEND,
+
+	/* Events, multicast group "events". */
+
+	/* EVENT_IFINDEX, EVENT_PEER: first packet either way after idleness. */
+	TAILRACE_CMD_PEER_ACTIVE_NTF,
+	/* EVENT_IFINDEX, EVENT_PEER: nothing either way for 45 s. */
+	TAILRACE_CMD_PEER_IDLE_NTF,
+	/*
+	 * EVENT_IFINDEX, EVENT_ENDPOINT: WireGuard packets come from an endpoint
+	 * that is nobody's. At most one a second a device; ask WireGuard.
+	 */
+	TAILRACE_CMD_SOURCE_NTF,
+	/* TSMP_IFINDEX, TSMP_SRC, TSMP_DST, TSMP_PAYLOAD: all but pings. */
+	TAILRACE_CMD_TSMP_NTF,
+	/* DEVICE_IFINDEX, DEVICE_STATE. */
+	TAILRACE_CMD_STATE_NTF,
+	/* EVENT_IFINDEX: events were lost, dump what you depend on. */
+	TAILRACE_CMD_RESYNC_NTF,
+
+	__TAILRACE_CMD_MAX
+};
+#define TAILRACE_CMD_MAX (__TAILRACE_CMD_MAX - 1)
+
+enum {
+	TAILRACE_A_DEVICE_UNSPEC,
+	TAILRACE_A_DEVICE_IFINDEX, /* u32 */
+	TAILRACE_A_DEVICE_PORT, /* u16, host byte order, not 0 */
+	TAILRACE_A_DEVICE_FD, /* s32 */
+	TAILRACE_A_DEVICE_STATE, /* u32, enum tailrace_state */
+	TAILRACE_A_DEVICE_GENERATION, /* u32, of the policy; 0: none yet */
+	TAILRACE_A_DEVICE_RULES, /* u32 */
+	TAILRACE_A_DEVICE_PEERS, /* u32 */
+	TAILRACE_A_DEVICE_FLOWS, /* u32, in the flow table now */
+	TAILRACE_A_DEVICE_FLOWS_MAX, /* u32 */
+	__TAILRACE_A_DEVICE_MAX
+};
+#define TAILRACE_A_DEVICE_MAX (__TAILRACE_A_DEVICE_MAX - 1)
+
+enum {
+	TAILRACE_A_POLICY_UNSPEC,
+	TAILRACE_A_POLICY_IFINDEX, /* u32 */
+	TAILRACE_A_POLICY_FLAGS, /* u32, enum tailrace_policy_flags */
+	TAILRACE_A_POLICY_GENERATION, /* u32 */
+	TAILRACE_A_POLICY_LOCAL, /* struct tailrace_addr[] */
+	TAILRACE_A_POLICY_RULE, /* nest of TAILRACE_A_RULE, repeated */
+	__TAILRACE_A_POLICY_MAX
+};
+#define TAILRACE_A_POLICY_MAX (__TAILRACE_A_POLICY_MAX - 1)
+
+enum {
+	TAILRACE_A_RULE_UNSPEC,
+	TAILRACE_A_RULE_ID, /* u32, chosen by the agent */
+	TAILRACE_A_RULE_PROTOS, /* u8[], 1..256; absent: TCP, UDP, ICMP, ICMPv6 */
+	TAILRACE_A_RULE_SRC, /* struct tailrace_addr[] */
+	TAILRACE_A_RULE_SRC_CAPS, /* u32[], capabilities of the source peer */
+	TAILRACE_A_RULE_DST, /* struct tailrace_dst[] */
+	__TAILRACE_A_RULE_MAX
+};
+#define TAILRACE_A_RULE_MAX (__TAILRACE_A_RULE_MAX - 1)
+
+enum {
+	TAILRACE_A_ALIAS_UNSPEC,
+	TAILRACE_A_ALIAS_IFINDEX, /* u32 */
+	TAILRACE_A_ALIAS_PEER, /* u32 */
+	TAILRACE_A_ALIAS_CANONICAL, /* struct tailrace_endpoint */
+	TAILRACE_A_ALIAS_SEEN, /* struct tailrace_endpoint[] */
+	TAILRACE_A_ALIAS_GENERATION, /* u32, dumps only */
+	TAILRACE_A_ALIAS_RX_PACKETS, /* u64, dumps only */
+	TAILRACE_A_ALIAS_RX_BYTES, /* u64, dumps only; UDP payload */
+	TAILRACE_A_ALIAS_PAD,
+	__TAILRACE_A_ALIAS_MAX
+};
+#define TAILRACE_A_ALIAS_MAX (__TAILRACE_A_ALIAS_MAX - 1)
+
+enum {
+	TAILRACE_A_PEER_UNSPEC,
+	TAILRACE_A_PEER_IFINDEX, /* u32 */
+	TAILRACE_A_PEER_ID, /* u32, 1 .. 0xffffff, chosen by the agent */
+	TAILRACE_A_PEER_FLAGS, /* u32, enum tailrace_peer_flags */
+	TAILRACE_A_PEER_ADDRS, /* struct tailrace_addr[]: own addresses */
+	TAILRACE_A_PEER_ROUTES, /* struct tailrace_addr[]: allowed IPs */
+	TAILRACE_A_PEER_CAPS, /* u32[] */
+	TAILRACE_A_PEER_GENERATION, /* u32, dumps only */
+	TAILRACE_A_PEER_RX_PACKETS, /* u64, dumps only; inside the tunnel */
+	TAILRACE_A_PEER_RX_BYTES, /* u64, dumps only */
+	TAILRACE_A_PEER_TX_PACKETS, /* u64, dumps only */
+	TAILRACE_A_PEER_TX_BYTES, /* u64, dumps only */
+	TAILRACE_A_PEER_RX_AGE, /* u64, ms since the last; absent: never */
+	TAILRACE_A_PEER_TX_AGE, /* u64, ms since the last; absent: never */
+	TAILRACE_A_PEER_ACTIVE, /* flag, dumps only */
+	TAILRACE_A_PEER_PAD,
+	__TAILRACE_A_PEER_MAX
+};
+#define TAILRACE_A_PEER_MAX (__TAILRACE_A_PEER_MAX - 1)
+
+enum {
+	TAILRACE_A_STATS_UNSPEC,
+	TAILRACE_A_STATS_IFINDEX, /* u32 */
+	TAILRACE_A_STATS_STEER_DISCO, /* u64, packets to the agent's socket */
+	TAILRACE_A_STATS_STEER_STUN, /* u64 */
+	TAILRACE_A_STATS_STEER_GENEVE, /* u64, Geneve-framed disco */
+	TAILRACE_A_STATS_STEER_LIMITED, /* u64, over the rate limit */
+	TAILRACE_A_STATS_STEER_NO_SOCKET, /* u64, nobody to give them to */
+	TAILRACE_A_STATS_WG_RX, /* u64, WireGuard packets on the port */
+	TAILRACE_A_STATS_WG_ALIASED, /* u64, of them rewritten */
+	TAILRACE_A_STATS_WG_UNKNOWN, /* u64, of them from nobody's endpoint */
+	TAILRACE_A_STATS_FILTER_IN, /* u64, accepted inbound */
+	TAILRACE_A_STATS_FILTER_OUT, /* u64, accepted outbound */
+	TAILRACE_A_STATS_FLOW_HITS, /* u64 */
+	TAILRACE_A_STATS_FLOW_NEW, /* u64 */
+	TAILRACE_A_STATS_FLOW_EVICTED, /* u64 */
+	TAILRACE_A_STATS_TSMP_PONGS, /* u64, pings answered */
+	TAILRACE_A_STATS_TSMP_REJECTS, /* u64, rejects sent */
+	TAILRACE_A_STATS_DROP, /* u64[__TAILRACE_DROP_MAX] */
+	TAILRACE_A_STATS_PAD,
+	__TAILRACE_A_STATS_MAX
+};
+#define TAILRACE_A_STATS_MAX (__TAILRACE_A_STATS_MAX - 1)
+
+enum {
+	TAILRACE_A_TSMP_UNSPEC,
+	TAILRACE_A_TSMP_IFINDEX, /* u32 */
+	TAILRACE_A_TSMP_SRC, /* 4 or 16 bytes, network byte order */
+	TAILRACE_A_TSMP_DST, /* same length */
+	TAILRACE_A_TSMP_PAYLOAD, /* 1 .. TAILRACE_MAX_TSMP bytes */
+	__TAILRACE_A_TSMP_MAX
+};
+#define TAILRACE_A_TSMP_MAX (__TAILRACE_A_TSMP_MAX - 1)
+
+enum {
+	TAILRACE_A_EVENT_UNSPEC,
+	TAILRACE_A_EVENT_IFINDEX, /* u32 */
+	TAILRACE_A_EVENT_PEER, /* u32 */
+	TAILRACE_A_EVENT_ENDPOINT, /* struct tailrace_endpoint */
+	__TAILRACE_A_EVENT_MAX
+};
+#define TAILRACE_A_EVENT_MAX (__TAILRACE_A_EVENT_MAX - 1)
+
+#endif /* _UAPI_TAILRACE_H */
