@@ -1,0 +1,34 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Scenario 1: both nodes join with an auth key and see each other.
+
+. "$(dirname "$0")/lib.sh"
+
+servers_up
+node_new us us
+node_new peer
+node_start us
+node_start peer
+
+start=$(now)
+ok "we join with an auth key" node_up us
+elapsed=$(since "$start")
+took "time to join"
+ok "the peer joins" node_up peer
+
+ok "the peer lists us online" within 15 node_online peer us
+ok "we list the peer online" within 15 node_online us peer
+is "our address is the one the peer sees" \
+	"$(node_sees peer us '.TailscaleIPs[0]')" "$(node_ip us)"
+is "and the reverse" \
+	"$(node_sees us peer '.TailscaleIPs[0]')" "$(node_ip peer)"
+
+ok "the peer reaches us over IPv4" within 15 node_ping peer "$(node_ip us)"
+took "time to the first packet"
+ok "we reach the peer over IPv6" within 15 node_ping us "$(node_ip peer 6)"
+ok "the path becomes direct" within 30 node_direct us peer
+took "time to direct"
+
+ok "we leave with logout" node_cli us logout
+ok "the peer no longer lists us online" within 30 not node_online peer us
