@@ -64,11 +64,12 @@ struct derp_header {
 /* A parsed frame. Fields not named for its type are zero. */
 struct derp_frame {
 	enum derp_type type;
-	struct key key;		       /*
-					* ServerKey: the server's; ClientInfo: the client's;
-					* SendPacket: destination; RecvPacket, ForwardPacket:
-					* source; PeerGone, PeerPresent, ClosePeer: the peer's
-					*/
+	/*
+	 * ServerKey: the server's. ClientInfo: the client's. SendPacket: the
+	 * destination. RecvPacket, ForwardPacket: the source. PeerGone,
+	 * PeerPresent, ClosePeer: the peer's.
+	 */
+	struct key key;
 	struct key dst;		       /* ForwardPacket */
 	uint8_t nonce[DERP_NONCE_LEN]; /* ClientInfo, ServerInfo */
 	uint8_t ping[DERP_PING_LEN];   /* Ping, Pong */
@@ -97,7 +98,8 @@ void derp_header_decode(struct derp_header *h,
  * -EOPNOTSUPP  not for this side or unknown: skip @h->len bytes (a server may
  *              be told up to 4 GiB here: discard in pieces)
  * -EBADMSG     too short for its type, or of a wrong fixed size: a client skips
- *              it, a server closes the connection
+ *              it (but fails while it waits for ServerKey), a server closes
+ *              the connection
  * -EMSGSIZE    more than the receiver accepts: close the connection
  */
 int derp_check(enum derp_side receiver, const struct derp_header *h);
@@ -147,6 +149,9 @@ struct derp_server_info {
 /* Longest box the two seal functions below make. */
 #define DERP_INFO_BOX_MAX 640
 
+/* Longest JSON the two open functions read; real ones have some 100 bytes. */
+#define DERP_INFO_JSON_MAX 16384u
+
 /*
  * Seals @info into @box, which is then the f->data of a ClientInfo or
  * ServerInfo frame whose f->nonce is @nonce (random). Returns the box's length,
@@ -166,8 +171,8 @@ ssize_t derp_seal_server_info(const struct derp_server_info *info,
 /*
  * Opens the box of a parsed frame. Member names match in any case, unknown ones
  * are ignored, a missing one is zero. Returns 0, or -EBADMSG: it does not
- * authenticate, is not JSON of the expected types, or carries a meshKey that is
- * not 64 hex digits. @info is zeroed on error.
+ * authenticate, is not JSON of the expected types, is over DERP_INFO_JSON_MAX,
+ * or carries a meshKey that is not 64 hex digits. @info is zeroed on error.
  */
 int derp_open_client_info(struct derp_client_info *info,
 			  const struct derp_frame *f,
