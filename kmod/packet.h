@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _TR_PACKET_H
+#define _TR_PACKET_H
+
+#include <linux/in6.h>
+#include <linux/types.h>
+
+struct sk_buff;
+
+/* Values of tr_packet.proto that are no protocol on the wire. */
+#define TR_PROTO_UNKNOWN 0 /* malformed; also what IPv6 calls hop-by-hop */
+#define TR_PROTO_FRAGMENT 0xff /* a later fragment */
+
+#define TR_PROTO_TSMP 99
+
+/* The flags of byte 13 of a TCP header that the filter looks at. */
+#define TR_TCP_SYN 0x02
+#define TR_TCP_ACK 0x10
+
+/**
+ * struct tr_packet - what the filter knows about a packet inside the tunnel
+ * @family: AF_INET or AF_INET6; 0 when it is neither or has no whole header
+ * @proto: IP protocol, TR_PROTO_UNKNOWN or TR_PROTO_FRAGMENT
+ * @tcp_flags: byte 13 of the TCP header, 0 for other protocols
+ * @icmp_reply: ICMPv4 in IPv4 or ICMPv6 in IPv6, an echo response or an error
+ * @sport: host byte order; TCP, UDP and SCTP, 0 for others
+ * @dport: likewise
+ * @len: bytes from the IP header on; 0 is WireGuard's keepalive
+ * @l4_off: offset of the transport header from skb->data
+ * @l4_len: bytes from there to the end of the IP packet
+ * @src: IPv4 as ::ffff:a.b.c.d
+ * @dst: likewise
+ *
+ * Addresses are those of the header whenever @family is not 0, also for an
+ * unknown protocol. Ports, flags, @l4_off and @l4_len are proven only for a
+ * protocol that is neither unknown nor a fragment.
+ */
+struct tr_packet {
+	u8 family;
+	u8 proto;
+	u8 tcp_flags;
+	bool icmp_reply;
+	u16 sport;
+	u16 dport;
+	u32 len;
+	u32 l4_off;
+	u32 l4_len;
+	struct in6_addr src;
+	struct in6_addr dst;
+};
+
+/**
+ * tr_packet_parse() - decode the headers of a packet inside the tunnel
+ * @skb: starts at its network header (skb_network_offset()), not changed
+ * @pkt: filled in whole
+ *
+ * Takes non-linear and GSO packets. Never fails: what cannot be decoded has
+ * @pkt->proto TR_PROTO_UNKNOWN. Any context.
+ */
+void tr_packet_parse(const struct sk_buff *skb, struct tr_packet *pkt);
+
+/**
+ * tr_packet_is_syn() - whether a TCP packet asks for a new connection
+ * @pkt: parsed
+ */
+static inline bool tr_packet_is_syn(const struct tr_packet *pkt)
+{
+	return (pkt->tcp_flags & (TR_TCP_SYN | TR_TCP_ACK)) == TR_TCP_SYN;
+}
+
+#endif
