@@ -19,6 +19,7 @@ struct ip_addr {
 
 struct endpoint {
 	struct ip_addr ip;
+	uint8_t zero; /* no hidden padding: an endpoint can be a hash key */
 	uint16_t port; /* host byte order */
 };
 
