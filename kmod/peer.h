@@ -138,13 +138,14 @@ struct tr_peer *tr_peers_next(struct tr_peers *peers, u32 *id);
 
 /*
  * The peer whose allowed IPs have the longest prefix of an inside address
- * (IPv4 mapped), or NULL. RCU read side.
+ * (IPv4 mapped), or NULL. The family says what the packet is: an IPv6 packet
+ * with mapped addresses must not pass for an IPv4 one. RCU read side.
  */
-struct tr_peer *tr_peers_route(struct tr_peers *peers,
+struct tr_peer *tr_peers_route(struct tr_peers *peers, u8 family,
 			       const struct in6_addr *addr);
 
 /* The peer whose own address it is, or NULL. RCU read side. */
-struct tr_peer *tr_peers_owner(struct tr_peers *peers,
+struct tr_peer *tr_peers_owner(struct tr_peers *peers, u8 family,
 			       const struct in6_addr *addr);
 
 /* Changes whenever any answer of this file could. */
