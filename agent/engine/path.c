@@ -227,11 +227,12 @@ static bool full_ping_wanted(const struct path *p, uint64_t now)
 	return now - p->last_full_ping >= PATH_UPGRADE;
 }
 
-void path_set_active(struct path *p, uint64_t now)
+void path_set_active(struct path *p, bool held, uint64_t now)
 {
 	bool was = p->active;
 
 	p->active = true;
+	p->held |= held;
 	p->last_active = now;
 	if (!path_trusted(p, now) &&
 	    (!p->last_full_ping || now - p->last_full_ping >= PATH_FLOOD))
@@ -244,6 +245,7 @@ void path_set_active(struct path *p, uint64_t now)
 
 void path_set_idle(struct path *p)
 {
+	p->held = false;
 	if (!p->active)
 		return;
 	p->active = false;
@@ -253,6 +255,10 @@ void path_set_idle(struct path *p)
 
 static void heartbeat(struct path *p, uint64_t now)
 {
+	if (!p->held && now - p->last_active > PATH_SESSION) {
+		path_set_idle(p);
+		return;
+	}
 	if (p->best.ep.ip.family)
 		send_ping(p, &p->best.ep, 0, PURPOSE_HEARTBEAT, NULL, NULL,
 			  now);

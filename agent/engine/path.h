@@ -80,7 +80,8 @@ struct path {
 	struct path_ping *pings;
 	struct path_best best;
 	bool active; /* packets flow, or did less than 45 s ago */
-	uint64_t last_active; /* 0 never */
+	bool held; /* the kernel sees packets and will say when they end */
+	uint64_t last_active; /* of path_set_active(); 0 never */
 	uint64_t last_full_ping; /* 0 never */
 	uint64_t heartbeat; /* next one; 0: not running */
 };
@@ -93,8 +94,11 @@ void path_set_listed(struct path *p, const struct endpoint *eps, size_t n,
 		     uint64_t now);
 void path_set_home(struct path *p, int region);
 
-/* Packets flow: pings if the best path is not trusted, starts heartbeats. */
-void path_set_active(struct path *p, uint64_t now);
+/*
+ * Packets flow: pings if the best path is not trusted, starts heartbeats. They
+ * end with path_set_idle(), or by themselves after 45 s unless @held.
+ */
+void path_set_active(struct path *p, bool held, uint64_t now);
 /* Nothing flowed for 45 s: heartbeats stop, the best path stays. */
 void path_set_idle(struct path *p);
 

@@ -115,12 +115,12 @@ static void upgrade_and_break(void)
 	path_set_listed(&p, &a, 1, t);
 	tap_ok(!world.n && path_next(&p) == UINT64_MAX,
 	       "an idle peer costs nothing");
-	path_set_active(&p, t);
+	path_set_active(&p, true, t);
 	tap_ok(world.n == 1 && world.calls == 1 &&
 		       endpoint_equal(&world.sent[0].to, &a),
 	       "traffic pings the candidate and calls the peer");
 	tap_ok(!path_target(&p, t), "data takes the relay until a pong");
-	path_set_active(&p, t + SEC_NS);
+	path_set_active(&p, true, t + SEC_NS);
 	tap_ok(world.n == 1, "pings to one candidate are 5 s apart");
 	first = world.sent[0];
 	tap_ok(path_got_pong(&p, first.txid, &a, 0, t + 20 * MS_NS) &&
@@ -155,7 +155,7 @@ static void idle_keeps(void)
 
 	fresh(&p);
 	path_set_listed(&p, &a, 1, t);
-	path_set_active(&p, t);
+	path_set_active(&p, true, t);
 	path_got_pong(&p, world.sent[0].txid, &a, 0, t + MS_NS);
 	path_set_idle(&p);
 	path_tick(&p, t + 60 * SEC_NS);
@@ -163,9 +163,18 @@ static void idle_keeps(void)
 		       path_next(&p) == UINT64_MAX,
 	       "an idle peer keeps its direct path and costs nothing");
 	world.n = 0;
-	path_set_active(&p, t + 61 * SEC_NS);
+	path_set_active(&p, true, t + 61 * SEC_NS);
 	tap_ok(!path_target(&p, t + 61 * SEC_NS) && world.n == 1,
 	       "new traffic has to prove it again");
+	path_set_idle(&p);
+	world.n = 0;
+	t += 120 * SEC_NS;
+	path_set_active(&p, false, t);
+	while (path_next(&p) != UINT64_MAX)
+		path_tick(&p, path_next(&p));
+	tap_ok(!p.active && world.n > 5 && world.n < 20,
+	       "relayed packets alone keep it up for 45 s (%zu pings)",
+	       world.n);
 	path_uninit(&p);
 }
 
