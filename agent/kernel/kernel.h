@@ -116,6 +116,7 @@ struct kernel_ops {
  */
 struct kernel *kernel_new(struct event_base *base, int stream, int broker,
 			  const struct kernel_ops *ops, void *ctx);
+/* Not from within an op or a callback. */
 void kernel_free(struct kernel *k);
 
 /* Copies. The kernel process applies the newest state only. */
