@@ -91,7 +91,7 @@ static void events(struct event_base *base)
 	struct kernel *k;
 	struct wire_applied a = { 7, 41641, (char *)"why" };
 	struct wire_peer p = { 3 };
-	struct wire_roamed r = { 3, { ip_v4(1, 2, 3, 4), 5 } };
+	struct wire_roamed r = { 3, { .ip = ip_v4(1, 2, 3, 4), .port = 5 } };
 	struct wire_tsmp t = { ip_v4(1, 1, 1, 1), ip_v4(2, 2, 2, 2),
 			       (uint8_t *)"ab", 2 };
 	struct kernel_peer_stats one = { .peer = 4 };
