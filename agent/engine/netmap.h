@@ -39,6 +39,11 @@ struct derp_region {
 	UT_hash_handle hh; /* by id */
 };
 
+struct derp_score {
+	int region;
+	double factor; /* > 0 */
+};
+
 /* One capability of a CapMap with its raw JSON values ("[...]" or ""). */
 struct cap {
 	char *name;
@@ -74,7 +79,17 @@ struct node {
 	bool machine_authorized, expired, unsigned_peerapi_only;
 	bool wireguard_only, jailed;
 	bool masqueraded; /* has a SelfNodeV{4,6}MasqAddrForThisPeer */
+	struct ip_addr masq4, masq6; /* the address that peer knows us by */
 	UT_hash_handle hh; /* by id */
+	UT_hash_handle hh_key; /* of netmap.by_key */
+	struct node_addr *by_addr; /* n_addresses entries of netmap.by_addr */
+};
+
+/* Index entry: @node has @ip among its addresses. */
+struct node_addr {
+	struct ip_addr ip;
+	struct node *node;
+	UT_hash_handle hh;
 };
 
 struct user_profile {
@@ -100,6 +115,7 @@ struct filter_list {
 	char *name; /* key of PacketFilters; "base" for PacketFilter */
 	struct filter_rule *rules;
 	size_t n_rules;
+	bool invalid; /* a rule used SrcBits or Bits */
 	UT_hash_handle hh;
 };
 
@@ -114,9 +130,17 @@ struct dns_config {
 struct netmap {
 	struct node *self; /* never NULL in a published netmap */
 	struct node *peers; /* uthash by id */
+	struct node *by_key; /* the same peers by key (hh_key) */
+	struct node_addr *by_addr; /* addresses of the peers */
 	struct derp_region *derp_regions; /* uthash by id */
+	struct derp_score *derp_scores; /* HomeParams, already in the regions */
+	size_t n_derp_scores;
 	struct filter_list *filters; /* uthash by name, sorted by it */
-	bool filter_invalid; /* a rule used SrcBits or Bits: block all */
+	/*
+	 * Block all: a rule used SrcBits or Bits, or names a source that
+	 * overlaps the allowed IPs of an unsigned peer (7.1, 7.6).
+	 */
+	bool filter_invalid;
 	struct user_profile *users;
 	struct dns_config dns;
 	char *domain;
@@ -145,11 +169,17 @@ void netmap_free(struct netmap *nm);
 /*
  * Applies one MapResponse (already parsed) in the order of control.md 5.5 and
  * 5.6. @first: the first non-keepalive message of a stream, which must have
- * Node. Returns a mask of enum netmap_change, or -EPROTO with @why naming the
- * field; the netmap is unchanged then.
+ * Node and replaces everything but clock_offset. @unix_now: our wall clock.
+ * Returns a mask of enum netmap_change (0 for a keepalive), or -EPROTO with
+ * @why naming the field; the netmap is unchanged then. Pointers into @nm do not
+ * survive a call: look nodes up again.
+ *
+ * Done here, so that nobody else need: HomeDERP from DERP, AllowedIPs from
+ * Addresses, host bits of allowed IPs cleared, our own addresses and entries
+ * without a key dropped from peers.
  */
 int netmap_apply(struct netmap *nm, struct json_object *msg, bool first,
-		 const char **why);
+		 int64_t unix_now, const char **why);
 
 /* The netmap as one MapResponse that netmap_apply takes: the disk cache. */
 struct json_object *netmap_to_json(const struct netmap *nm);
