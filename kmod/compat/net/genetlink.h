@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _TR_COMPAT_NET_GENETLINK_H
+#define _TR_COMPAT_NET_GENETLINK_H
+
+#include_next <net/genetlink.h>
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
+/* Another struct, but its attrs are what callers want of it. */
+static inline const struct genl_dumpit_info *
+genl_info_dump(struct netlink_callback *cb)
+{
+	return genl_dumpit_info(cb);
+}
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
+#define genl_split_ops genl_ops
+#endif
+
+#endif

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The WireGuard devices the module is attached to. A device's state lives as
+ * long as the attachment, whatever becomes of the agent.
+ */
+#ifndef _TR_DEVICE_H
+#define _TR_DEVICE_H
+
+#include <linux/mutex.h>
+#include <linux/netdevice.h>
+#include <linux/netfilter.h>
+#include <linux/workqueue.h>
+
+#include "sock.h"
+#include "stats.h"
+
+struct netlink_ext_ack;
+
+/**
+ * struct tr_net - what a network namespace has
+ * @lock: writers of everything below but what has a lock of its own; taken
+ *	inside the RTNL
+ * @net: back pointer
+ * @devices: struct tr_device; readers RCU
+ */
+struct tr_net {
+	struct mutex lock;
+	struct net *net;
+	struct list_head devices;
+};
+
+/**
+ * struct tr_device - an attached device
+ * @list: in tr_net.devices
+ * @tn: namespace of @dev
+ * @dev: held until detached
+ * @port: WireGuard's, on all addresses of @tn's namespace
+ * @stats: counters
+ * @sock: the agent's
+ * @state: as last announced
+ * @tick: once a second
+ * @free: after readers are gone
+ */
+struct tr_device {
+	struct list_head list;
+	struct tr_net *tn;
+	struct net_device *dev;
+	__be16 port;
+	struct tr_stats __percpu *stats;
+	struct tr_sock sock;
+	enum tailrace_state state;
+	struct delayed_work tick;
+	struct rcu_work free;
+};
+
+int tr_device_init(void);
+/* Detaches all, in all namespaces. */
+void tr_device_uninit(void);
+
+struct tr_net *tr_device_net(struct net *net);
+
+/**
+ * tr_device_attach() - take charge of a WireGuard device
+ * @tn: namespace, @tn->lock and RTNL held
+ * @ifindex: of the device
+ * @port: WireGuard's
+ * @extack: text on error
+ *
+ * From here on nothing passes until a policy is committed.
+ *
+ * Return: 0, -ENODEV, -EOPNOTSUPP, -EEXIST, -EADDRINUSE or -ENOMEM.
+ */
+int tr_device_attach(struct tr_net *tn, int ifindex, __be16 port,
+		     struct netlink_ext_ack *extack);
+
+/* Restores the device. @tn->lock held. */
+void tr_device_detach(struct tr_device *tdev);
+
+/**
+ * tr_device_set_port() - follow WireGuard to another port
+ * @tdev: device, @tn->lock held
+ * @port: new one
+ * @extack: text on error
+ *
+ * Return: 0 or -EADDRINUSE.
+ */
+int tr_device_set_port(struct tr_device *tdev, __be16 port,
+		       struct netlink_ext_ack *extack);
+
+/* @tn->lock held. Return: NULL with a text in @extack when not attached. */
+struct tr_device *tr_device_get(struct tr_net *tn, int ifindex,
+				struct netlink_ext_ack *extack);
+
+/* The device on a UDP port or NULL. RCU read side. */
+static inline struct tr_device *tr_device_by_port(struct tr_net *tn,
+						  __be16 port)
+{
+	struct tr_device *tdev;
+
+	list_for_each_entry_rcu(tdev, &tn->devices, list) {
+		if (READ_ONCE(tdev->port) == port)
+			return tdev;
+	}
+	return NULL;
+}
+
+enum tailrace_state tr_device_state(struct tr_device *tdev);
+
+#endif
