@@ -105,6 +105,7 @@ ssize_t disco_seal(const uint8_t *plain, size_t len,
 
 static void get_endpoint(struct endpoint *e, const uint8_t *in)
 {
+	memset(e, 0, sizeof(*e));
 	ip_from_wire16(&e->ip, in);
 	e->port = get_be16(in + 16);
 }
