@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "engine/desired.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/util.h"
+
+#define TUNNEL_MTU 1280
+
+static struct tailrace_addr addr_of(const struct prefix *p)
+{
+	struct prefix m = prefix_masked(p);
+	struct tailrace_addr a = {
+		.kind = p->ip.family == 4 ? TAILRACE_ADDR_PREFIX4 :
+					    TAILRACE_ADDR_PREFIX6,
+		.prefix_len = p->bits,
+	};
+
+	memcpy(a.first, m.ip.b, sizeof(a.first));
+	return a;
+}
+
+/* The id of a capability's name, new when nobody has named it yet. */
+static uint32_t intern(struct desired *d, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < d->n_caps; i++)
+		if (!strcmp(d->caps[i], name))
+			return (uint32_t)i + 1;
+	d->caps = xrealloc(d->caps, d->n_caps + 1, sizeof(*d->caps));
+	d->caps[d->n_caps++] = xstrdup(name);
+	return (uint32_t)d->n_caps;
+}
+
+/* 0: no rule asks for this capability. */
+static uint32_t interned(const struct desired *d, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < d->n_caps; i++)
+		if (!strcmp(d->caps[i], name))
+			return (uint32_t)i + 1;
+	return 0;
+}
+
+/* The bounds of an address set as two addresses of @family, or false. */
+static bool bounds(const struct tailrace_addr *a, int family, uint8_t lo[16],
+		   uint8_t hi[16])
+{
+	unsigned int i, n = family == 4 ? 4 : 16;
+
+	memset(lo, 0, 16);
+	memset(hi, 0, 16);
+	switch ((enum tailrace_addr_kind)a->kind) {
+	case TAILRACE_ADDR_ANY:
+		memset(hi, 0xff, n);
+		return true;
+	case TAILRACE_ADDR_PREFIX4:
+	case TAILRACE_ADDR_PREFIX6:
+		if ((a->kind == TAILRACE_ADDR_PREFIX4) != (family == 4))
+			return false;
+		memcpy(lo, a->first, n);
+		memcpy(hi, a->first, n);
+		for (i = a->prefix_len; i < n * 8; i++)
+			hi[i / 8] |= (uint8_t)(0x80 >> i % 8);
+		return true;
+	case TAILRACE_ADDR_RANGE4:
+	case TAILRACE_ADDR_RANGE6:
+		if ((a->kind == TAILRACE_ADDR_RANGE4) != (family == 4))
+			return false;
+		memcpy(lo, a->first, n);
+		memcpy(hi, a->last, n);
+		return true;
+	}
+	return false;
+}
+
+static bool overlaps(const struct tailrace_addr *a, const struct prefix *p)
+{
+	uint8_t alo[16], ahi[16], blo[16], bhi[16];
+	struct tailrace_addr b = addr_of(p);
+
+	return bounds(a, p->ip.family, alo, ahi) &&
+	       bounds(&b, p->ip.family, blo, bhi) && memcmp(alo, bhi, 16) <= 0 &&
+	       memcmp(blo, ahi, 16) <= 0;
+}
+
+/* control.md 7.6: a rule may not let in a peer that the lock didn't sign. */
+static bool rule_reaches_unsigned(const struct filter_rule *r,
+				  const struct node *n)
+{
+	size_t i, j;
+
+	if (!r->n_dst)
+		return false;
+	for (i = 0; i < r->n_src; i++)
+		for (j = 0; j < n->n_allowed_ips; j++)
+			if (overlaps(&r->src[i], &n->allowed_ips[j]))
+				return true;
+	return false;
+}
+
+static const char *filter_problem(const struct netmap *nm)
+{
+	const struct filter_list *list;
+	const struct node *n;
+	size_t i;
+
+	if (nm->filter_invalid)
+		return "control sent packet filter rules of an obsolete form";
+	for (n = nm->peers; n; n = n->hh.next) {
+		if (!n->unsigned_peerapi_only)
+			continue;
+		for (list = nm->filters; list; list = list->hh.next)
+			for (i = 0; i < list->n_rules; i++)
+				if (rule_reaches_unsigned(&list->rules[i], n))
+					return "a packet filter rule names a peer that tailnet lock has not signed";
+	}
+	return NULL;
+}
+
+static void build_rules(struct desired *d, const struct netmap *nm)
+{
+	const struct filter_list *list;
+	size_t i, j, n = 0;
+
+	for (list = nm->filters; list; list = list->hh.next)
+		n += list->n_rules;
+	d->state.rules = xcalloc(n, sizeof(*d->state.rules));
+	for (list = nm->filters; list; list = list->hh.next) {
+		for (i = 0; i < list->n_rules; i++) {
+			const struct filter_rule *r = &list->rules[i];
+			struct kernel_rule *k =
+				&d->state.rules[d->state.n_rules];
+			uint32_t *caps;
+
+			if (!r->n_dst || (!r->n_src && !r->n_src_caps))
+				continue;
+			k->id = (uint32_t)d->state.n_rules++;
+			/* No number in it is a protocol that packets have. */
+			k->protos = r->no_proto ? (const uint8_t *)"\xff" :
+						  r->protos;
+			k->n_protos = r->no_proto ? 1 : r->n_protos;
+			k->src = r->src;
+			k->n_src = r->n_src;
+			k->dst = r->dst;
+			k->n_dst = r->n_dst;
+			caps = r->n_src_caps ?
+				       xcalloc(r->n_src_caps, sizeof(*caps)) :
+				       NULL;
+			for (j = 0; j < r->n_src_caps; j++)
+				caps[j] = intern(d, r->src_caps[j]);
+			k->src_caps = caps;
+			k->n_src_caps = r->n_src_caps;
+		}
+	}
+}
+
+/* control.md 7.5: our addresses and what we route for. */
+static void build_local(struct desired *d, const struct node *self,
+			const struct prefs *prefs)
+{
+	size_t i;
+
+	d->state.local = xcalloc(self->n_addresses + prefs->n_routes,
+				 sizeof(*d->state.local));
+	for (i = 0; i < self->n_addresses; i++)
+		d->state.local[d->state.n_local++] =
+			addr_of(&self->addresses[i]);
+	for (i = 0; i < prefs->n_routes; i++)
+		d->state.local[d->state.n_local++] = addr_of(&prefs->routes[i]);
+}
+
+static bool is_own(const struct node *self, const struct prefix *p)
+{
+	size_t i;
+
+	for (i = 0; i < self->n_addresses; i++)
+		if (prefix_contains(p, &self->addresses[i].ip))
+			return true;
+	return false;
+}
+
+static bool is_address(const struct node *n, const struct prefix *p)
+{
+	size_t i;
+
+	for (i = 0; i < n->n_addresses; i++)
+		if (prefix_equal(&n->addresses[i], p))
+			return true;
+	return false;
+}
+
+/*
+ * Subnets only when the user accepts them, default routes only through a
+ * chosen exit node (there is none yet), never what covers our own address.
+ */
+static bool ip_is_allowed(const struct desired_input *in, const struct node *n,
+			  const struct prefix *p)
+{
+	if (prefix_is_default(p) || is_own(in->netmap->self, p))
+		return false;
+	return in->prefs->accept_routes || is_address(n, p);
+}
+
+static void build_peer(struct desired *d, const struct desired_input *in,
+		       const struct node *n, uint32_t id)
+{
+	struct kernel_peer *k = &d->state.peers[d->state.n_peers++];
+	size_t i;
+
+	k->id = id;
+	k->public_key = n->key;
+	k->flags = (n->jailed ? TAILRACE_PEER_JAILED : 0) |
+		   (n->unsigned_peerapi_only ? TAILRACE_PEER_UNSIGNED : 0);
+	k->addrs = xcalloc(n->n_addresses, sizeof(*k->addrs));
+	for (i = 0; i < n->n_addresses; i++)
+		k->addrs[k->n_addrs++] = prefix_masked(&n->addresses[i]);
+	k->allowed_ips = xcalloc(n->n_allowed_ips, sizeof(*k->allowed_ips));
+	for (i = 0; i < n->n_allowed_ips; i++)
+		if (ip_is_allowed(in, n, &n->allowed_ips[i]))
+			k->allowed_ips[k->n_allowed_ips++] =
+				prefix_masked(&n->allowed_ips[i]);
+	k->caps = xcalloc(n->n_caps, sizeof(*k->caps));
+	for (i = 0; i < n->n_caps && k->n_caps < TAILRACE_MAX_CAPS; i++) {
+		uint32_t cap = interned(d, n->caps[i].name);
+
+		if (cap)
+			k->caps[k->n_caps++] = cap;
+	}
+}
+
+static int by_prefix(const void *a, const void *b)
+{
+	return prefix_compare(a, b);
+}
+
+static void build_routes(struct desired *d)
+{
+	struct kernel_state *s = &d->state;
+	size_t i, j, n = 0;
+
+	for (i = 0; i < s->n_peers; i++)
+		n += s->peers[i].n_allowed_ips;
+	s->routes = xcalloc(n, sizeof(*s->routes));
+	for (i = 0; i < s->n_peers; i++)
+		for (j = 0; j < s->peers[i].n_allowed_ips; j++)
+			s->routes[s->n_routes++] = s->peers[i].allowed_ips[j];
+	qsort(s->routes, s->n_routes, sizeof(*s->routes), by_prefix);
+	for (i = 0, n = 0; i < s->n_routes; i++)
+		if (!i || !prefix_equal(&s->routes[i], &s->routes[i - 1]))
+			s->routes[n++] = s->routes[i];
+	s->n_routes = n;
+}
+
+void desired_build(struct desired *d, const struct desired_input *in)
+{
+	const struct netmap *nm = in->netmap;
+	struct kernel_state *s = &d->state;
+	const struct node *n;
+	size_t i;
+
+	memset(d, 0, sizeof(*d));
+	s->up = true;
+	snprintf(s->ifname, sizeof(s->ifname), "%s", in->ifname);
+	s->private_key = *in->node_private;
+	s->port = in->port;
+	s->mtu = TUNNEL_MTU;
+	s->addrs = xcalloc(nm->self->n_addresses, sizeof(*s->addrs));
+	for (i = 0; i < nm->self->n_addresses; i++)
+		s->addrs[s->n_addrs++] = nm->self->addresses[i];
+
+	s->have_policy = true;
+	build_local(d, nm->self, in->prefs);
+	d->filter_problem = filter_problem(nm);
+	if (in->prefs->shields_up)
+		s->policy_flags = TAILRACE_POLICY_SHIELDS_UP;
+	else if (!d->filter_problem)
+		build_rules(d, nm);
+
+	/* An expired node key, or no approval: present, but reaching no one. */
+	s->peers = xcalloc(HASH_COUNT(nm->peers), sizeof(*s->peers));
+	if (node_is_expired(nm, nm->self, in->unix_now) ||
+	    !nm->self->machine_authorized)
+		return;
+	for (n = nm->peers; n; n = n->hh.next) {
+		uint32_t id = paths_peer_id(in->paths, &n->key);
+
+		/* Masquerading is not built: such a peer would see a stranger. */
+		if (id && !n->masqueraded)
+			build_peer(d, in, n, id);
+	}
+	build_routes(d);
+}
+
+void desired_uninit(struct desired *d)
+{
+	struct kernel_state *s = &d->state;
+	size_t i;
+
+	for (i = 0; i < s->n_peers; i++) {
+		free(s->peers[i].addrs);
+		free(s->peers[i].allowed_ips);
+		free(s->peers[i].caps);
+	}
+	for (i = 0; i < s->n_rules; i++)
+		free((void *)(uintptr_t)s->rules[i].src_caps);
+	for (i = 0; i < d->n_caps; i++)
+		free(d->caps[i]);
+	free(d->caps);
+	free(s->peers);
+	free(s->rules);
+	free(s->local);
+	free(s->addrs);
+	free(s->routes);
+	key_wipe(&s->private_key);
+}
