@@ -2,7 +2,9 @@
 #ifndef _TR_PACKET_H
 #define _TR_PACKET_H
 
+#include <linux/in.h>
 #include <linux/in6.h>
+#include <linux/socket.h>
 #include <linux/types.h>
 
 struct sk_buff;
@@ -66,6 +68,16 @@ void tr_packet_parse(const struct sk_buff *skb, struct tr_packet *pkt);
 static inline bool tr_packet_is_syn(const struct tr_packet *pkt)
 {
 	return (pkt->tcp_flags & (TR_TCP_SYN | TR_TCP_ACK)) == TR_TCP_SYN;
+}
+
+/**
+ * tr_packet_is_icmp() - whether it is ICMP of its own IP version
+ * @pkt: parsed
+ */
+static inline bool tr_packet_is_icmp(const struct tr_packet *pkt)
+{
+	return pkt->proto == (pkt->family == AF_INET ? IPPROTO_ICMP :
+						       IPPROTO_ICMPV6);
 }
 
 #endif

@@ -29,7 +29,8 @@ struct netlink_ext_ack;
  * @n_caps: number of @caps
  * @addrs: the peer's own addresses, prefixes only
  * @routes: its allowed IPs, prefixes only; they need not repeat @addrs
- * @caps: its capabilities; tr_peers_set() sorts its own copy
+ * @caps: its capabilities
+ * @rcu: for the deferred free of the set's copy
  */
 struct tr_peer_config {
 	u32 id;
@@ -40,6 +41,7 @@ struct tr_peer_config {
 	const struct tailrace_addr *addrs;
 	const struct tailrace_addr *routes;
 	const u32 *caps;
+	struct rcu_head rcu;
 };
 
 struct tr_peer_counters {
@@ -59,10 +61,11 @@ struct tr_peer_pcpu {
  * @id: from tr_peer_config
  * @generation: of the set when it was last changed
  * @config: immutable, replaced as a whole
- * @last_rx: ktime_get_coarse_ns-like stamp, jiffies64; 0: never
+ * @last_rx: jiffies; 0: never
  * @last_tx: likewise
  * @active: a packet has been seen within TR_PEER_IDLE_MS
  * @pcpu: counters
+ * @routes: what peer.c keeps for its addresses
  * @rcu: for the deferred free
  *
  * Lives until a grace period after tr_peers_del(); its counters survive
@@ -71,11 +74,12 @@ struct tr_peer_pcpu {
 struct tr_peer {
 	u32 id;
 	u32 generation;
-	const struct tr_peer_config __rcu *config;
+	struct tr_peer_config __rcu *config;
 	unsigned long last_rx;
 	unsigned long last_tx;
 	u32 active;
 	struct tr_peer_pcpu __percpu *pcpu;
+	struct list_head routes;
 	struct rcu_head rcu;
 };
 

@@ -8,16 +8,17 @@
 #ifndef _TR_POLICY_H
 #define _TR_POLICY_H
 
+#include <linux/list.h>
 #include <linux/types.h>
 
 #include "../uapi/tailrace.h"
+#include "classify.h"
 
 struct netlink_ext_ack;
-struct tr_packet;
-struct tr_policy;
 
 /**
  * struct tr_rule - a rule as the agent gave it
+ * @list: the policy's
  * @id: chosen by the agent, need not be unique
  * @n_protos: 0 stands for TCP, UDP, ICMP and ICMPv6
  * @n_srcs: may be 0
@@ -29,6 +30,7 @@ struct tr_policy;
  * @dsts: destinations
  */
 struct tr_rule {
+	struct list_head list;
 	u32 id;
 	u32 n_protos;
 	u32 n_srcs;
@@ -38,6 +40,34 @@ struct tr_rule {
 	const struct tailrace_addr *srcs;
 	const u32 *caps;
 	const struct tailrace_dst *dsts;
+};
+
+/**
+ * struct tr_policy - rules and their compiled form
+ * @flags: enum tailrace_policy_flags
+ * @generation: given by tr_filter_commit()
+ * @flow_epoch: likewise; reply flows of another epoch are not this policy's
+ * @n_local: entries of @local
+ * @n_rules: entries of @rule
+ * @max_local: room in @local
+ * @n_addrs: addresses and capabilities, of @local and in all rules
+ * @local: the local set in order of addition
+ * @rule: the rules in order of addition; set by tr_policy_compile()
+ * @rules: the same while under construction
+ * @classifier: set by tr_policy_compile()
+ */
+struct tr_policy {
+	u32 flags;
+	u32 generation;
+	u32 flow_epoch;
+	u32 n_local;
+	u32 max_local;
+	u32 n_rules;
+	u32 n_addrs;
+	struct tailrace_addr *local;
+	struct tr_rule **rule;
+	struct list_head rules;
+	struct tr_classifier classifier;
 };
 
 /**
@@ -97,43 +127,34 @@ int tr_policy_compile(struct tr_policy *policy, u32 flags,
 		      struct netlink_ext_ack *extack);
 
 /* What was put in, for dumps. */
-u32 tr_policy_flags(const struct tr_policy *policy);
-u32 tr_policy_generation(const struct tr_policy *policy);
-u32 tr_policy_n_rules(const struct tr_policy *policy);
+static inline u32 tr_policy_flags(const struct tr_policy *policy)
+{
+	return policy->flags;
+}
+
+static inline u32 tr_policy_generation(const struct tr_policy *policy)
+{
+	return policy->generation;
+}
+
+static inline u32 tr_policy_n_rules(const struct tr_policy *policy)
+{
+	return policy->n_rules;
+}
+
 /* The rule at @index below tr_policy_n_rules(), in order of addition. */
-const struct tr_rule *tr_policy_rule(const struct tr_policy *policy, u32 index);
+static inline const struct tr_rule *
+tr_policy_rule(const struct tr_policy *policy, u32 index)
+{
+	return policy->rule[index];
+}
+
 /* The local set in order of addition; *@n entries. */
-const struct tailrace_addr *tr_policy_local(const struct tr_policy *policy,
-					    u32 *n);
-
-/**
- * tr_policy_is_local() - whether a packet's destination is in the local set
- * @policy: compiled
- * @pkt: of a known family
- *
- * RCU read side.
- */
-bool tr_policy_is_local(const struct tr_policy *policy,
-			const struct tr_packet *pkt);
-
-/**
- * tr_policy_match() - find the rule that lets a packet in
- * @policy: compiled
- * @pkt: neither unknown nor a fragment, to a local address
- * @caps: the source peer's capabilities, ascending
- * @n_caps: their number
- * @rule: id of the deciding rule on success
- *
- * Rules alone: the stateless cases (TCP without SYN, ICMP replies, TSMP) are
- * the caller's. RCU read side.
- *
- * Return: true when a rule matches.
- */
-bool tr_policy_match(const struct tr_policy *policy,
-		     const struct tr_packet *pkt, const u32 *caps, u32 n_caps,
-		     u32 *rule);
-
-/* Whether any rule names a capability, that is, @caps can matter. */
-bool tr_policy_uses_caps(const struct tr_policy *policy);
+static inline const struct tailrace_addr *
+tr_policy_local(const struct tr_policy *policy, u32 *n)
+{
+	*n = policy->n_local;
+	return policy->local;
+}
 
 #endif

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "flow.h"
+
+#include <linux/cache.h>
+#include <linux/jiffies.h>
+#include <linux/log2.h>
+#include <linux/mm.h>
+#include <linux/random.h>
+#include <linux/sched.h>
+#include <linux/seqlock.h>
+#include <linux/siphash.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+#include <linux/string.h>
+
+#define WAYS 8
+
+struct flow {
+	struct tr_flow_key key;
+	u64 verdict_era;
+	u32 epoch;
+	u32 rule;
+	u8 kind;
+};
+
+/*
+ * A cache line that says which of the bucket's flows is worth reading, or that
+ * none is. @tag is 0 for a free slot, else the key's hash. @used is when the
+ * flow was last found, in seconds; it wraps, which at worst keeps a dead flow
+ * for another round.
+ */
+struct bucket {
+	spinlock_t lock; /* writers of tags and flows */
+	seqcount_spinlock_t seq;
+	u32 tag[WAYS];
+	u16 used[WAYS];
+} ____cacheline_aligned;
+
+struct tr_flow_table {
+	u32 mask; /* of buckets */
+	hsiphash_key_t secret;
+	struct bucket *bucket;
+	struct flow (*flow)[WAYS];
+};
+
+struct tr_flow_table *tr_flow_new(u32 max)
+{
+	struct tr_flow_table *table;
+	u32 i, n;
+
+	n = roundup_pow_of_two(max_t(u32, max, WAYS)) / WAYS;
+	table = kzalloc(sizeof(*table), GFP_KERNEL_ACCOUNT);
+	if (!table)
+		return NULL;
+	table->bucket = kvcalloc(n, sizeof(*table->bucket), GFP_KERNEL_ACCOUNT);
+	table->flow = kvcalloc(n, sizeof(*table->flow), GFP_KERNEL_ACCOUNT);
+	if (!table->bucket || !table->flow) {
+		tr_flow_free(table);
+		return NULL;
+	}
+	for (i = 0; i < n; i++) {
+		spin_lock_init(&table->bucket[i].lock);
+		seqcount_spinlock_init(&table->bucket[i].seq,
+				       &table->bucket[i].lock);
+	}
+	table->mask = n - 1;
+	get_random_bytes(&table->secret, sizeof(table->secret));
+	return table;
+}
+
+void tr_flow_free(struct tr_flow_table *table)
+{
+	if (!table)
+		return;
+	kvfree(table->bucket);
+	kvfree(table->flow);
+	kfree(table);
+}
+
+static u16 now_seconds(void)
+{
+	return (unsigned long)jiffies / HZ;
+}
+
+static u32 hash_key(const struct tr_flow_table *table,
+		    const struct tr_flow_key *key)
+{
+	BUILD_BUG_ON(sizeof(*key) != 40);
+	return hsiphash(key, sizeof(*key), &table->secret);
+}
+
+/* Distinct from the bits that choose the bucket, never 0. */
+static u32 tag_of(u32 hash)
+{
+	return hash | 1U << 31;
+}
+
+static bool lives(const struct flow *flow, const struct tr_flow_era *era)
+{
+	if (flow->epoch != era->epoch)
+		return false;
+	return flow->kind == TR_FLOW_REPLY || flow->verdict_era == era->verdict;
+}
+
+enum tr_flow_kind tr_flow_find(struct tr_flow_table *table,
+			       const struct tr_flow_key *key,
+			       const struct tr_flow_era *era, u32 *rule)
+{
+	u32 hash = hash_key(table, key), tag = tag_of(hash);
+	struct bucket *b = &table->bucket[hash & table->mask];
+	const struct flow *flow = table->flow[hash & table->mask];
+	enum tr_flow_kind kind;
+	unsigned int seq;
+	u16 now;
+	int i;
+
+	do {
+		kind = TR_FLOW_FREE;
+		seq = read_seqcount_begin(&b->seq);
+		for (i = 0; i < WAYS; i++) {
+			if (READ_ONCE(b->tag[i]) != tag)
+				continue;
+			if (memcmp(&flow[i].key, key, sizeof(*key)))
+				continue;
+			if (lives(&flow[i], era)) {
+				kind = flow[i].kind;
+				*rule = flow[i].rule;
+			}
+			break;
+		}
+	} while (read_seqcount_retry(&b->seq, seq));
+
+	now = now_seconds();
+	/* Mostly a read, so that CPUs do not fight for the line. */
+	if (kind != TR_FLOW_FREE && READ_ONCE(b->used[i]) != now)
+		WRITE_ONCE(b->used[i], now);
+	return kind;
+}
+
+/*
+ * The slot for a new flow: a free or dead one, else the least recently used
+ * verdict, else, for a reply, the least recently used reply. -1: none.
+ */
+static int choose_slot(const struct bucket *b, const struct flow *flow,
+		       const struct tr_flow_era *era, enum tr_flow_kind kind,
+		       bool *evicted)
+{
+	int i, verdict = -1, reply = -1;
+	u16 now = now_seconds();
+
+	*evicted = false;
+	for (i = 0; i < WAYS; i++) {
+		int *oldest = flow[i].kind == TR_FLOW_REPLY ? &reply : &verdict;
+
+		if (!b->tag[i] || !lives(&flow[i], era))
+			return i;
+		if (*oldest < 0 || (u16)(now - b->used[i]) >
+					   (u16)(now - b->used[*oldest]))
+			*oldest = i;
+	}
+	*evicted = true;
+	if (verdict >= 0)
+		return verdict;
+	return kind == TR_FLOW_REPLY ? reply : -1;
+}
+
+enum tr_flow_added tr_flow_add(struct tr_flow_table *table,
+			       const struct tr_flow_key *key,
+			       const struct tr_flow_era *era,
+			       enum tr_flow_kind kind, u32 rule)
+{
+	u32 hash = hash_key(table, key), tag = tag_of(hash);
+	struct bucket *b = &table->bucket[hash & table->mask];
+	struct flow *flow = table->flow[hash & table->mask];
+	enum tr_flow_added ret = TR_FLOW_ADDED;
+	bool evicted = false;
+	int i;
+
+	spin_lock_bh(&b->lock);
+	for (i = 0; i < WAYS; i++)
+		if (b->tag[i] == tag && !memcmp(&flow[i].key, key, sizeof(*key)))
+			break;
+	if (i == WAYS) {
+		i = choose_slot(b, flow, era, kind, &evicted);
+		if (i < 0) {
+			ret = TR_FLOW_REFUSED;
+			goto out;
+		}
+		if (evicted)
+			ret = TR_FLOW_EVICTED;
+	} else if (lives(&flow[i], era) &&
+		   (flow[i].kind == TR_FLOW_REPLY || flow[i].kind == kind)) {
+		ret = TR_FLOW_KNOWN;
+		goto out;
+	}
+	write_seqcount_begin(&b->seq);
+	b->tag[i] = tag;
+	b->used[i] = now_seconds();
+	flow[i] = (struct flow){ .key = *key,
+				 .verdict_era = era->verdict,
+				 .epoch = era->epoch,
+				 .rule = rule,
+				 .kind = kind };
+	write_seqcount_end(&b->seq);
+out:
+	spin_unlock_bh(&b->lock);
+	return ret;
+}
+
+u32 tr_flow_count(struct tr_flow_table *table, u32 epoch)
+{
+	u32 i, n = 0;
+	int k;
+
+	for (i = 0; i <= table->mask; i++) {
+		struct bucket *b = &table->bucket[i];
+
+		spin_lock_bh(&b->lock);
+		for (k = 0; k < WAYS; k++)
+			n += b->tag[k] && table->flow[i][k].epoch == epoch;
+		spin_unlock_bh(&b->lock);
+		cond_resched();
+	}
+	return n;
+}
+
+u32 tr_flow_max(const struct tr_flow_table *table)
+{
+	return (table->mask + 1) * WAYS;
+}
