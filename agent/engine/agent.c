@@ -658,7 +658,7 @@ static void load_cached(struct agent *a)
 	if (!o)
 		return;
 	a->cached = netmap_new();
-	if (netmap_apply(a->cached, o, true, &why) < 0) {
+	if (netmap_apply(a->cached, o, true, time(NULL), &why) < 0) {
 		log_warn("the saved netmap is of no use: %s", why);
 		netmap_free(a->cached);
 		a->cached = NULL;
