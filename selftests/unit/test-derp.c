@@ -401,6 +401,7 @@ static void json(void)
 		{"{\"meshKey\":\"\"}", -EBADMSG},
 		{"{\"meshKey\":\"" K "00\"}", -EBADMSG},
 		{"{\"meshKey\":7}", -EBADMSG},
+		{"/* */{}", -EBADMSG},
 		{"{\"a\":[[[[[[[[[[1]]]]]]]]]]}", -EBADMSG},
 	};
 	struct derp_client_info info, zero = {0};
@@ -422,6 +423,8 @@ static void json(void)
 	open_json("{\"MESHKEY\":\"" K "\"}", strlen(K) + 14, &info);
 	tap_ok(info.has_mesh_key, "meshKey too");
 
+	tap_ok(open_json("{}\0x", 4, &info) == -EBADMSG,
+	       "a NUL does not end the JSON");
 	memset(big, ' ', sizeof(big));
 	memcpy(big, "{}", 2);
 	tap_ok(!open_json(big, DERP_INFO_JSON_MAX, &info), "the longest JSON");

@@ -38,6 +38,22 @@ static void requests(struct json_object *file)
 	tap_ok(!passed, "no truncated request is taken");
 }
 
+/* The checksum does not cover the fingerprint attribute's own header. */
+static void fingerprint_header(void)
+{
+	static const uint8_t id[STUN_TXID_LEN];
+	uint8_t in[STUN_REQUEST_LEN], txid[STUN_TXID_LEN];
+
+	stun_request(in, id);
+	in[33]++;
+	tap_ok(stun_parse_request(in, sizeof(in), txid) == -EBADMSG,
+	       "another attribute with the right checksum");
+	in[33]--;
+	in[35]--;
+	tap_ok(stun_parse_request(in, sizeof(in), txid) == -EBADMSG,
+	       "a fingerprint of three bytes");
+}
+
 static void responses(struct json_object *file)
 {
 	struct json_object *v;
@@ -96,6 +112,8 @@ static void attributes(void)
 		 HEAD("10") "0020000c000183bbea12d54500000000",
 		 "203.0.113.7:41641"},
 		{"padding beyond the end", HEAD("10") XOR_A "80220001", NULL},
+		{"a value without its padding", HEAD("11") XOR_A "8022000161",
+		 NULL},
 		{"half an attribute header", HEAD("0e") XOR_A "8022", NULL},
 	};
 	uint8_t txid[STUN_TXID_LEN];
@@ -140,6 +158,7 @@ int main(void)
 	struct json_object *file = vectors_load("stun.json");
 
 	requests(file);
+	fingerprint_header();
 	responses(file);
 	attributes();
 	round_trips();
