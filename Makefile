@@ -36,7 +36,7 @@ $B/%.o: %.c
 $(PROGRAMS): $B/%: $B/agent/%.o $B/libtailrace.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-$B/unit/%: selftests/unit/%.c selftests/unit/tap.h $B/libtailrace.a
+$B/unit/%: selftests/unit/%.c $(wildcard selftests/unit/*.h) $B/libtailrace.a
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -o $@ $< $B/libtailrace.a $(LDLIBS)
 

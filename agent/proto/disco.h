@@ -55,7 +55,7 @@ struct disco_endpoints {
 struct disco_ping {
 	uint8_t txid[DISCO_TXID_LEN];
 	struct key node_key; /* a hint; zero means none */
-	size_t padding;	     /* zero bytes after the rest; needs a node key */
+	size_t padding; /* zero bytes after it, to 65535; needs a node key */
 };
 
 struct disco_pong {

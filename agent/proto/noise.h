@@ -111,8 +111,9 @@ ssize_t noise_seal_record(struct noise_session *s, const uint8_t *plain,
 			  size_t len, uint8_t *out, size_t cap);
 
 /*
- * Opens one whole record frame. Returns the plaintext's length, which may be
- * zero; -EPROTO or -EMSGSIZE as noise_record_size() or if @len differs from it;
+ * Opens one whole record frame; @out is either @frame + NOISE_HEADER_LEN or
+ * does not overlap it. Returns the plaintext's length, which may be zero;
+ * -EPROTO or -EMSGSIZE as noise_record_size() or if @len differs from it;
  * -ENOSPC if @cap is less than @len - NOISE_RECORD_OVERHEAD; -EBADMSG if it
  * does not authenticate. After -EBADMSG the receive side stays dead: every
  * later call fails the same way, so a forged record cannot be stepped over.

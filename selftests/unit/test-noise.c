@@ -293,6 +293,13 @@ static void session_rules(struct channel *c)
 	tap_ok(noise_open_record(rx, b, (size_t)m, out, 4) == -EBADMSG,
 	       "and ends the channel");
 
+	tx->tx_counter = rx->rx_counter = 3;
+	n = noise_seal_record(tx, (const uint8_t *)"place", 5, a, sizeof(a));
+	tap_ok(noise_open_record(rx, a, (size_t)n, a + NOISE_HEADER_LEN,
+				 sizeof(a) - NOISE_HEADER_LEN) == 5 &&
+		       !memcmp(a + NOISE_HEADER_LEN, "place", 5),
+	       "opening in place");
+
 	tx->tx_counter = rx->rx_counter = UINT64_MAX - 1;
 	n = noise_seal_record(tx, plain, 4, a, sizeof(a));
 	tap_ok(noise_open_record(rx, a, (size_t)n, out, 4) == 4,

@@ -112,7 +112,7 @@ static inline bool same(const struct blob *b, const void *p, size_t len)
 	return b->len == len && (!len || memcmp(b->p, p, len) == 0);
 }
 
-/* Pointers stay reachable until the end; frees what a test made so far. */
+/* Last thing in main. */
 static inline void blobs_free(void)
 {
 	while (blobs) {
