@@ -43,7 +43,10 @@ struct derps_ops {
 	 * derps_* calls or idleness; @why is one line for people. Re-STUN.
 	 */
 	void (*disconnected)(void *ctx, int region, const char *why);
-	/* The server's own complaint about itself; "" when it is well. */
+	/*
+	 * The server's own complaint about itself; "" when it is well or the
+	 * connection ends. Must not call back into this file.
+	 */
 	void (*health)(void *ctx, int region, const char *text);
 	/*
 	 * A TCP socket for AF_INET or AF_INET6 carrying the bypass mark,
