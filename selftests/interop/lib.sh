@@ -67,9 +67,12 @@ within() {
 	local limit=$1 start
 	shift
 	start=$(now)
-	while ! "$@"; do
+	while ! "$@" > "$tmp/within.out" 2>&1; do
 		elapsed=$(since "$start")
-		[ "${elapsed%.*}" -lt "$limit" ] || return 1
+		if [ "${elapsed%.*}" -ge "$limit" ]; then
+			cat "$tmp/within.out"
+			return 1
+		fi
 		sleep 0.1
 	done
 	elapsed=$(since "$start")
@@ -87,10 +90,10 @@ took() {
 finish() {
 	local status=$?
 	trap - EXIT INT TERM
+	nodes_down
 	if [ "$failed" -gt 0 ] || [ $status -ne 0 ]; then
 		show_logs
 	fi
-	nodes_down
 	net_down
 	if [ -n "${KEEP-}" ]; then
 		diag "logs are in $tmp"

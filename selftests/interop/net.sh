@@ -116,19 +116,24 @@ site_address() { # NAME [4|6]
 #   none   forwards both ways, IPv4 and IPv6
 #   eim    IPv4 only, masquerades, one outside port per inside port whatever
 #          the destination; only who was sent to can answer
-#   edm    the same with a new random port for every destination
+#   cone   the same, but anyone may send to the outside port
+#   edm    like eim with a new random port for every destination
 #   noudp  forwards TCP and ICMP, no UDP
 nat_set() { # NAME MODE
-	local nat='' filter=''
+	local nat='' map='' filter='' input=''
 	case $2 in
 	none)
 		;;
 	eim)
 		nat='oifname "wan" masquerade'
 		;;
+	cone)
+		nat='oifname "wan" masquerade'
+		map='iifname "wan" meta nfproto ipv4 udp dport 41641'
+		map+=" dnat ip to 10.0.${site_index[$1]}.2"
+		;;
 	edm)
-		nat='oifname "wan" meta l4proto { tcp, udp }
-			masquerade random,fully-random'
+		nat='oifname "wan" masquerade random,fully-random'
 		;;
 	noudp)
 		filter='meta l4proto udp drop'
@@ -139,7 +144,10 @@ nat_set() { # NAME MODE
 	esac
 	if [ "$nat" ]; then
 		filter='meta nfproto ipv6 drop
-			iifname "wan" ct state new,invalid drop'
+			iifname "wan" ct state new,invalid ct status ! dnat drop'
+		# A stranger's packet must leave no trace: its conntrack entry
+		# would take the outside port away from the one inside.
+		input='iifname "wan" meta l4proto { tcp, udp } drop'
 	fi
 	in_ns "r$1" nft -f - <<-EOF || bail "nft refuses NAT mode $2"
 	flush ruleset
@@ -147,6 +155,14 @@ nat_set() { # NAME MODE
 		chain forward {
 			type filter hook forward priority 0;
 			$filter
+		}
+		chain input {
+			type filter hook input priority 0;
+			$input
+		}
+		chain prerouting {
+			type nat hook prerouting priority -100;
+			$map
 		}
 		chain postrouting {
 			type nat hook postrouting priority 100;
