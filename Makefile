@@ -40,6 +40,34 @@ $B/unit/%: selftests/unit/%.c $(wildcard selftests/unit/*.h) $B/libtailrace.a
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -o $@ $< $B/libtailrace.a $(LDLIBS)
 
+# The module's packet filter, compiled for a test program: shim.h stands in for
+# the kernel's headers.
+SHIM_HEADERS := $(patsubst %,$B/shim/%.h,net/ipv6 $(addprefix linux/,\
+	bitmap bitops cache jhash jiffies list log2 mm mutex percpu rcupdate \
+	rhashtable sched seqlock siphash skbuff slab sort spinlock \
+	u64_stats_sync xarray))
+SHIM_SRCS := $(addprefix kmod/,packet.c interval.c ruleset.c classify.c \
+	policy.c flow.c peer.c filter.c) \
+	selftests/kmod/shim.c selftests/kmod/oracle.c
+SHIM_FLAGS := -std=gnu11 -g -Wall -Werror -I$B/shim \
+	-include selftests/kmod/shim.h
+SHIM_DEPS := selftests/kmod/shim.h selftests/kmod/oracle.h \
+	$(wildcard kmod/*.h) uapi/tailrace.h
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
+
+$(SHIM_HEADERS):
+	@mkdir -p $(@D)
+	@: >$@
+
+$B/shim/%.o: %.c $(SHIM_DEPS) $(SHIM_HEADERS)
+	@mkdir -p $(@D)
+	$(CC) $(SHIM_FLAGS) -O1 $(SANITIZE) -c -o $@ $<
+
+$(filter $B/unit/test-filter%,$(UNIT_TESTS)): $B/unit/%: selftests/unit/%.c \
+		selftests/unit/tap.h $(SHIM_SRCS:%.c=$B/shim/%.o)
+	@mkdir -p $(@D)
+	$(CC) $(SHIM_FLAGS) -O1 $(SANITIZE) -o $@ $< $(SHIM_SRCS:%.c=$B/shim/%.o)
+
 check-unit: $(UNIT_TESTS)
 	cd selftests && prove -e '' $(UNIT_TESTS:%=../%)
 

@@ -60,7 +60,7 @@ u32 tr_filter_commit(struct tr_filter *filter, struct tr_policy *policy)
 	return filter->generation;
 }
 
-static bool accept(struct tr_result *res)
+static bool pass(struct tr_result *res)
 {
 	res->accept = true;
 	return true;
@@ -97,7 +97,7 @@ static bool is_link_local(const struct tr_packet *pkt)
 static bool precheck(const struct tr_packet *pkt, struct tr_result *res)
 {
 	if (!pkt->len)
-		accept(res);
+		pass(res);
 	else if (pkt->proto == TR_PROTO_UNKNOWN)
 		drop(res, TAILRACE_DROP_MALFORMED);
 	else if (is_multicast(pkt))
@@ -105,7 +105,7 @@ static bool precheck(const struct tr_packet *pkt, struct tr_result *res)
 	else if (is_link_local(pkt))
 		drop(res, TAILRACE_DROP_LINK_LOCAL);
 	else if (pkt->proto == TR_PROTO_FRAGMENT)
-		accept(res);
+		pass(res);
 	else
 		return false;
 	return true;
@@ -172,7 +172,7 @@ static bool jailed_in(struct tr_filter *filter, const struct tr_packet *pkt,
 		flow_key(pkt, &key);
 		if (tr_flow_find(filter->jail, &key, &era, &rule)) {
 			res->flow = TR_RESULT_FLOW_HIT;
-			return accept(res);
+			return pass(res);
 		}
 	}
 	return drop(res, TAILRACE_DROP_JAILED);
@@ -218,7 +218,7 @@ static bool rules_in(struct tr_filter *filter, const struct tr_policy *policy,
 			fallthrough;
 		case TR_FLOW_REPLY:
 			res->flow = TR_RESULT_FLOW_HIT;
-			return accept(res);
+			return pass(res);
 		case TR_FLOW_FREE:
 			break;
 		}
@@ -231,7 +231,7 @@ static bool rules_in(struct tr_filter *filter, const struct tr_policy *policy,
 	if (pkt->proto != IPPROTO_TCP)
 		res->flow = flow_flags(tr_flow_add(filter->flows, &key, &era,
 						   TR_FLOW_VERDICT, res->rule));
-	return accept(res);
+	return pass(res);
 }
 
 bool tr_filter_in(struct tr_filter *filter, struct tr_peers *peers,
@@ -252,7 +252,7 @@ bool tr_filter_in(struct tr_filter *filter, struct tr_peers *peers,
 	if (!tr_classifier_is_local(&policy->classifier, pkt))
 		return drop(res, TAILRACE_DROP_NOT_LOCAL);
 	if (is_stateless(pkt))
-		return accept(res);
+		return pass(res);
 	if (res->peer && tr_peer_is_jailed(res->peer))
 		return jailed_in(filter, pkt, res);
 	return rules_in(filter, policy, peers, peers_generation, pkt, res);
@@ -278,7 +278,7 @@ bool tr_filter_out(struct tr_filter *filter, struct tr_peers *peers,
 	if (precheck(pkt, res))
 		return res->accept;
 	if (!has_replies(pkt))
-		return accept(res);
+		return pass(res);
 
 	if (!res->peer || !tr_peer_is_jailed(res->peer)) {
 		table = filter->flows;
@@ -290,7 +290,7 @@ bool tr_filter_out(struct tr_filter *filter, struct tr_peers *peers,
 	else
 		res->flow = flow_flags(tr_flow_add(table, &key, &era,
 						   TR_FLOW_REPLY, 0));
-	return accept(res);
+	return pass(res);
 }
 
 u32 tr_filter_flows(struct tr_filter *filter)
