@@ -445,27 +445,45 @@ static void explain(const uint8_t *b, size_t len, bool in, int want, int got)
 	putchar('\n');
 }
 
+/*
+ * A packet like one before, if possible: what was cached for it, maybe under
+ * another policy, must not be believed any more.
+ */
+static size_t next_packet(uint8_t *b)
+{
+	static struct {
+		uint8_t b[MAX_PACKET];
+		size_t len;
+	} recent[32];
+	unsigned int i = rnd(ARRAY_SIZE(recent));
+	size_t len;
+
+	if (chance(40) && recent[i].len) {
+		memcpy(b, recent[i].b, recent[i].len);
+		if (chance(30))
+			reverse(b, recent[i].len);
+		return recent[i].len;
+	}
+	len = random_packet(b);
+	memcpy(recent[i].b, b, len);
+	recent[i].len = len;
+	return len;
+}
+
 /* One policy's packets; false on the first difference. */
 static bool run_packets(struct world *w, struct oracle *o,
 			struct tr_filter *filter, struct tr_peers *peers,
 			struct tally *tally)
 {
-	uint8_t b[MAX_PACKET], last[MAX_PACKET];
-	size_t len, last_len = 0;
+	uint8_t b[MAX_PACKET];
 	struct tr_result res;
 	int i, want, got;
+	size_t len;
 
 	for (i = 0; i < PACKETS; i++) {
 		bool in = chance(75);
 
-		if (last_len && chance(25)) {
-			memcpy(b, last, len = last_len);
-			if (chance(60))
-				reverse(b, len);
-		} else {
-			len = random_packet(b);
-		}
-		memcpy(last, b, last_len = len);
+		len = next_packet(b);
 		if (chance(1))
 			random_peers(w, o, peers);
 		want = in ? oracle_in(o, b, len) : oracle_out(o, b, len);
