@@ -5,7 +5,7 @@
 B := build
 CC ?= gcc
 PKGS := libevent libevent_openssl openssl libsodium libnghttp2 json-c \
-	libzstd libmnl libnl-3.0 libnl-route-3.0 libnftables libseccomp libcap
+	libzstd libmnl libnl-3.0 libnl-route-3.0 libnftables libseccomp libcap libcurl
 CPPFLAGS += -D_GNU_SOURCE -Iagent -Iuapi
 CFLAGS ?= -O2 -g
 CFLAGS += -std=gnu11 -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes \

@@ -11,7 +11,7 @@ set -euo pipefail
 packages=(
 	# building
 	build-essential pkg-config
-	libcap-dev libevent-dev libjson-c-dev libmnl-dev libnftables-dev
+	libcap-dev libcurl4-openssl-dev libevent-dev libjson-c-dev libmnl-dev libnftables-dev
 	libnghttp2-dev libnl-3-dev libnl-genl-3-dev libnl-route-3-dev
 	libseccomp-dev libsodium-dev libsqlite3-dev libssl-dev libzstd-dev
 	uthash-dev

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * The command line: a table of commands, each with a table of flags, talking
+ * to tailraced over its LocalAPI.
+ */
+
+struct json_object;
+
+struct cli {
+	const char *socket;
+};
+
+/* A command's function: arguments after the flags; returns the exit status. */
+struct cli_command {
+	const char *name, *arguments, *help;
+	int (*run)(struct cli *c, int argc, char **argv);
+};
+
+extern const struct cli_command cli_commands[]; /* ends with a NULL name */
+
+int cmd_up(struct cli *c, int argc, char **argv);
+int cmd_down(struct cli *c, int argc, char **argv);
+int cmd_login(struct cli *c, int argc, char **argv);
+int cmd_logout(struct cli *c, int argc, char **argv);
+int cmd_status(struct cli *c, int argc, char **argv);
+int cmd_ping(struct cli *c, int argc, char **argv);
+int cmd_ip(struct cli *c, int argc, char **argv);
+int cmd_netcheck(struct cli *c, int argc, char **argv);
+int cmd_version(struct cli *c, int argc, char **argv);
+int cmd_set(struct cli *c, int argc, char **argv);
+
+/* "tailrace: " and the text to standard error; returns 1. */
+int cli_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/*
+ * One request. @body may be NULL; *@reply is the JSON of the answer, NULL if it
+ * had none, and is the caller's. 0; or 1 after having said what is wrong and
+ * what to do about it.
+ */
+int cli_request(struct cli *c, const char *method, const char *path,
+		struct json_object *body, struct json_object **reply);
+
+/* cli_request() of the status, with peers or without; NULL after an error. */
+struct json_object *cli_status(struct cli *c, bool peers);
+
+/* Members of JSON objects; "" or 0 or NULL when absent. */
+const char *json_text(struct json_object *o, const char *name);
+int64_t json_number(struct json_object *o, const char *name);
+bool json_true(struct json_object *o, const char *name);
+struct json_object *json_member(struct json_object *o, const char *name);
+
+/*
+ * The peer that @name means: an address, a host name, a MagicDNS name with or
+ * without its suffix. Its first address of @family (0: any) to @ip; NULL, having
+ * said so, when there is no such peer.
+ */
+struct json_object *cli_find_peer(struct json_object *status, const char *name,
+				  int family, const char **ip);
+
+#endif

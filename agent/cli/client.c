@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <curl/curl.h>
+#include <json-c/json.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "lib/addr.h"
+#include "lib/util.h"
+
+/* An answer larger than this is not the daemon's. */
+#define REPLY_MAX (256u << 20)
+
+int cli_error(const char *fmt, ...)
+{
+	va_list ap;
+
+	fputs("tailrace: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	return 1;
+}
+
+struct reply {
+	char *text;
+	size_t n;
+};
+
+static size_t on_data(char *data, size_t size, size_t n, void *arg)
+{
+	struct reply *r = arg;
+
+	if (n > REPLY_MAX - r->n)
+		return 0;
+	r->text = xrealloc(r->text, r->n + n + 1, 1);
+	memcpy(r->text + r->n, data, n);
+	r->n += n;
+	r->text[r->n] = '\0';
+	return n;
+}
+
+static int explain(CURLcode err, const struct cli *c)
+{
+	if (err == CURLE_COULDNT_CONNECT)
+		return cli_error("tailraced does not answer on %s: is it running? (systemctl start tailraced)",
+				 c->socket);
+	return cli_error("talking to tailraced: %s", curl_easy_strerror(err));
+}
+
+int cli_request(struct cli *c, const char *method, const char *path,
+		struct json_object *body, struct json_object **reply)
+{
+	struct reply r = { .text = xstrdup("") };
+	const char *text = body ? json_object_to_json_string_ext(
+					  body, JSON_C_TO_STRING_PLAIN) :
+				  "";
+	CURL *curl = curl_easy_init();
+	char url[512];
+	long code = 0;
+	CURLcode err;
+	int status = 0;
+
+	*reply = NULL;
+	snprintf(url, sizeof(url), "http://local-tailscaled.sock/localapi/v0/%s",
+		 path);
+	curl_easy_setopt(curl, CURLOPT_URL, url);
+	curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, c->socket);
+	curl_easy_setopt(curl, CURLOPT_PROXY, "");
+	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_data);
+	curl_easy_setopt(curl, CURLOPT_WRITEDATA, &r);
+	if (strcmp(method, "GET") != 0) {
+		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, text);
+		curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
+	}
+	err = curl_easy_perform(curl);
+	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &code);
+	curl_easy_cleanup(curl);
+	if (err) {
+		status = explain(err, c);
+	} else if (code / 100 != 2) {
+		r.text[strcspn(r.text, "\n")] = '\0';
+		status = cli_error("%s", *r.text ? r.text : "request refused");
+	} else if (r.n) {
+		*reply = json_tokener_parse(r.text);
+	}
+	free(r.text);
+	return status;
+}
+
+struct json_object *cli_status(struct cli *c, bool peers)
+{
+	struct json_object *o;
+
+	if (cli_request(c, "GET", peers ? "status" : "status?peers=false", NULL,
+			&o))
+		return NULL;
+	if (!o)
+		cli_error("tailraced gave no status");
+	return o;
+}
+
+struct json_object *json_member(struct json_object *o, const char *name)
+{
+	struct json_object *v = NULL;
+
+	if (o)
+		json_object_object_get_ex(o, name, &v);
+	return v;
+}
+
+const char *json_text(struct json_object *o, const char *name)
+{
+	struct json_object *v = json_member(o, name);
+
+	return v ? json_object_get_string(v) : "";
+}
+
+int64_t json_number(struct json_object *o, const char *name)
+{
+	return json_object_get_int64(json_member(o, name));
+}
+
+bool json_true(struct json_object *o, const char *name)
+{
+	return json_object_get_boolean(json_member(o, name));
+}
+
+static bool has_address(struct json_object *node, const char *text)
+{
+	struct json_object *ips = json_member(node, "TailscaleIPs");
+	size_t i;
+
+	for (i = 0; ips && i < json_object_array_length(ips); i++)
+		if (!strcmp(json_object_get_string(
+				    json_object_array_get_idx(ips, i)),
+			    text))
+			return true;
+	return false;
+}
+
+/* MagicDNS name, its first label, or the host's own name. */
+static bool has_name(struct json_object *node, const char *name)
+{
+	const char *dns = json_text(node, "DNSName");
+	size_t n = strlen(name);
+
+	if (n && name[n - 1] == '.')
+		n--;
+	return (!strncasecmp(dns, name, n) && (dns[n] == '.' || !dns[n])) ||
+	       !strcasecmp(json_text(node, "HostName"), name);
+}
+
+static const char *first_ip(struct json_object *node, int family)
+{
+	struct json_object *ips = json_member(node, "TailscaleIPs");
+	size_t i;
+
+	for (i = 0; ips && i < json_object_array_length(ips); i++) {
+		const char *ip = json_object_get_string(
+			json_object_array_get_idx(ips, i));
+
+		if (!family || (strchr(ip, ':') ? 6 : 4) == family)
+			return ip;
+	}
+	return NULL;
+}
+
+struct json_object *cli_find_peer(struct json_object *status, const char *name,
+				  int family, const char **ip)
+{
+	struct json_object *peers = json_member(status, "Peer");
+	struct json_object *self = json_member(status, "Self");
+	struct ip_addr parsed;
+	char text[IP_TEXT_MAX];
+	bool numeric = !ip_parse(&parsed, name);
+
+	if (numeric)
+		name = ip_format(&parsed, text);
+	if (self && (numeric ? has_address(self, name) : has_name(self, name))) {
+		cli_error("%s is this node itself", name);
+		return NULL;
+	}
+	if (peers) {
+		json_object_object_foreach(peers, key, node) {
+			(void)key;
+			if (!(numeric ? has_address(node, name) :
+					has_name(node, name)))
+				continue;
+			*ip = first_ip(node, numeric ? parsed.family : family);
+			if (*ip)
+				return node;
+		}
+	}
+	cli_error("no peer '%s'; 'tailrace status' lists them", name);
+	return NULL;
+}
