@@ -68,6 +68,14 @@ $(filter $B/unit/test-filter%,$(UNIT_TESTS)): $B/unit/%: selftests/unit/%.c \
 	@mkdir -p $(@D)
 	$(CC) $(SHIM_FLAGS) -O1 $(SANITIZE) -o $@ $< $(SHIM_SRCS:%.c=$B/shim/%.o)
 
+$B/bench/filter: selftests/bench/filter.c $(SHIM_SRCS) $(SHIM_DEPS) \
+		$(SHIM_HEADERS)
+	@mkdir -p $(@D)
+	$(CC) $(SHIM_FLAGS) -O2 -o $@ $< $(SHIM_SRCS)
+
+bench-filter: $B/bench/filter
+	$<
+
 check-unit: $(UNIT_TESTS)
 	cd selftests && prove -e '' $(UNIT_TESTS:%=../%)
 
@@ -80,5 +88,5 @@ clean:
 
 -include $(OBJS:.o=.d)
 
-.PHONY: all agent kmod check-unit clean
+.PHONY: all agent kmod check-unit bench-filter clean
 .SECONDARY:

@@ -137,11 +137,11 @@ static int build_clauses(struct build *b)
 }
 
 /* Turn the events gathered so far into a map. */
-static int finish_map(struct build *b, struct tr_map *map)
+static int finish_map(struct build *b, struct tr_map *map, bool wide)
 {
 	int ret;
 
-	ret = tr_map_build(map, &b->events, &b->c->sets);
+	ret = tr_map_build(map, &b->events, &b->c->sets, wide);
 	tr_events_free(&b->events);
 	cond_resched();
 	return ret;
@@ -157,7 +157,7 @@ static int build_local(struct build *b, int f)
 				    &b->range[n]);
 	if (tr_events_add(&b->events, b->range, n, 0, 0))
 		return -ENOMEM;
-	return finish_map(b, &b->c->local[f]);
+	return finish_map(b, &b->c->local[f], f == TR_V6);
 }
 
 static int build_src(struct build *b, int f)
@@ -179,7 +179,7 @@ static int build_src(struct build *b, int f)
 			return -ENOMEM;
 		cond_resched();
 	}
-	return finish_map(b, &b->c->src[f]);
+	return finish_map(b, &b->c->src[f], f == TR_V6);
 }
 
 static int build_cap(struct build *b)
@@ -200,7 +200,7 @@ static int build_cap(struct build *b)
 			return -ENOMEM;
 		cond_resched();
 	}
-	return finish_map(b, &b->c->cap);
+	return finish_map(b, &b->c->cap, false);
 }
 
 /* The destinations of a clause in one family, into @b->range. */
@@ -226,7 +226,7 @@ static int build_dst(struct build *b, int f)
 			return -ENOMEM;
 		cond_resched();
 	}
-	return finish_map(b, &b->c->dst[f]);
+	return finish_map(b, &b->c->dst[f], f == TR_V6);
 }
 
 static int build_port(struct build *b)
@@ -241,7 +241,7 @@ static int build_port(struct build *b)
 		if (tr_events_add(&b->events, b->range, 1, i, i))
 			return -ENOMEM;
 	}
-	return finish_map(b, &b->c->port);
+	return finish_map(b, &b->c->port, false);
 }
 
 /*

@@ -246,8 +246,50 @@ static u32 count_simultaneous(const struct tr_events *events, u32 i)
 	return n;
 }
 
+static int reserve_intervals(struct tr_map *map, u32 n, bool wide)
+{
+	u32 n_index = DIV_ROUND_UP(n, TR_MAP_STRIDE);
+
+	map->set = kvmalloc_array(n, sizeof(*map->set), GFP_KERNEL_ACCOUNT);
+	if (wide) {
+		map->first = kvmalloc_array(n, sizeof(*map->first),
+					    GFP_KERNEL_ACCOUNT);
+		map->index = kvmalloc_array(n_index, sizeof(*map->index),
+					    GFP_KERNEL_ACCOUNT);
+	} else {
+		map->first32 = kvmalloc_array(n, sizeof(*map->first32),
+					      GFP_KERNEL_ACCOUNT);
+		map->index32 = kvmalloc_array(n_index, sizeof(*map->index32),
+					      GFP_KERNEL_ACCOUNT);
+	}
+	if (!map->set || (wide && (!map->first || !map->index)) ||
+	    (!wide && (!map->first32 || !map->index32)))
+		return -ENOMEM;
+	return 0;
+}
+
+static void set_interval(struct tr_map *map, u32 i, struct tr_point at, u32 set)
+{
+	map->set[i] = set;
+	if (map->first) {
+		map->first[i] = at;
+		if (i % TR_MAP_STRIDE == 0)
+			map->index[i / TR_MAP_STRIDE] = at;
+	} else {
+		map->first32[i] = at.lo;
+		if (i % TR_MAP_STRIDE == 0)
+			map->index32[i / TR_MAP_STRIDE] = at.lo;
+	}
+}
+
+/* The point after IPv4's last address is not one of a narrow dimension. */
+static bool is_past(struct tr_point at, bool wide)
+{
+	return !wide && at.lo > U32_MAX;
+}
+
 int tr_map_build(struct tr_map *map, struct tr_events *events,
-		 struct tr_sets *sets)
+		 struct tr_sets *sets, bool wide)
 {
 	u32 i, n, set = 0;
 	int ret;
@@ -257,38 +299,86 @@ int tr_map_build(struct tr_map *map, struct tr_events *events,
 	n = 1;
 	for (i = 0; i < events->n; i += count_simultaneous(events, i))
 		n++;
-	map->first = kvmalloc_array(n, sizeof(*map->first), GFP_KERNEL_ACCOUNT);
-	map->set = kvmalloc_array(n, sizeof(*map->set), GFP_KERNEL_ACCOUNT);
-	if (!map->first || !map->set) {
-		tr_map_free(map);
-		return -ENOMEM;
-	}
+	ret = reserve_intervals(map, n, wide);
+	if (ret)
+		goto err;
 
-	map->first[0] = (struct tr_point){};
-	map->set[0] = 0;
+	set_interval(map, 0, (struct tr_point){}, 0);
 	map->n = 1;
-	for (i = 0; i < events->n; i += n) {
+	for (i = 0; i < events->n && !is_past(events->event[i].at, wide);
+	     i += n) {
+		const struct tr_event *event = &events->event[i];
+
 		n = count_simultaneous(events, i);
-		ret = tr_sets_apply(sets, &set, &events->event[i], n);
-		if (ret) {
-			tr_map_free(map);
-			return ret;
-		}
+		ret = tr_sets_apply(sets, &set, event, n);
+		if (ret)
+			goto err;
 		if (map->set[map->n - 1] == set)
 			continue;
 		/* An event at 0 overwrites the interval it begins. */
-		if (events->event[i].at.hi || events->event[i].at.lo)
+		if (event->at.hi || event->at.lo)
 			map->n++;
-		map->first[map->n - 1] = events->event[i].at;
-		map->set[map->n - 1] = set;
+		set_interval(map, map->n - 1, event->at, set);
 		cond_resched();
 	}
 	return 0;
+err:
+	tr_map_free(map);
+	return ret;
 }
 
 void tr_map_free(struct tr_map *map)
 {
 	kvfree(map->first);
+	kvfree(map->index);
+	kvfree(map->first32);
+	kvfree(map->index32);
 	kvfree(map->set);
 	*map = (struct tr_map){};
+}
+
+/*
+ * The last key that is not above @at, of ascending ones of which the first is
+ * not. Without a branch on the keys, which no predictor could guess.
+ */
+static u32 search32(const u32 *key, u32 n, u32 at)
+{
+	u32 low = 0;
+
+	while (n > 1) {
+		u32 half = n / 2;
+
+		low += at < key[low + half] ? 0 : half;
+		n -= half;
+	}
+	return low;
+}
+
+static u32 search(const struct tr_point *key, u32 n, struct tr_point at)
+{
+	u32 low = 0;
+
+	while (n > 1) {
+		u32 half = n / 2;
+
+		low += tr_point_less(at, key[low + half]) ? 0 : half;
+		n -= half;
+	}
+	return low;
+}
+
+u32 tr_map_find(const struct tr_map *map, struct tr_point at)
+{
+	u32 n_index = DIV_ROUND_UP(map->n, TR_MAP_STRIDE), i, n;
+
+	if (map->first) {
+		i = search(map->index, n_index, at) * TR_MAP_STRIDE;
+		n = min_t(u32, map->n - i, TR_MAP_STRIDE);
+		i += search(map->first + i, n, at);
+	} else {
+		i = search32(map->index32, n_index, at.lo) * TR_MAP_STRIDE;
+		n = min_t(u32, map->n - i, TR_MAP_STRIDE);
+		i += search32(map->first32 + i, n, at.lo);
+	}
+	return map->set[i];
 }

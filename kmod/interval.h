@@ -85,15 +85,24 @@ struct tr_events {
 	u32 max;
 };
 
+/* Every so many intervals have an entry in a map's index. */
+#define TR_MAP_STRIDE 64
+
 /**
  * struct tr_map - a dimension cut into intervals of equal set
  * @n: intervals, at least 1; 0 in an unbuilt map
- * @first: where each starts, ascending from 0
- * @set: root of its set in a struct tr_sets
+ * @first32: where each starts, ascending from 0, in a dimension of 32 bits
+ * @index32: every TR_MAP_STRIDE'th of @first32, to be found in the cache
+ * @first: the same in a wide dimension, else NULL
+ * @index: the same
+ * @set: root of the interval's set in a struct tr_sets
  */
 struct tr_map {
 	u32 n;
+	u32 *first32;
+	u32 *index32;
 	struct tr_point *first;
+	struct tr_point *index;
 	u32 *set;
 };
 
@@ -118,27 +127,15 @@ void tr_events_free(struct tr_events *events);
  * @map: unbuilt
  * @events: reordered
  * @sets: where the sets are put
+ * @wide: points may pass 32 bits
  *
  * Return: 0, -ENOMEM or -E2BIG.
  */
 int tr_map_build(struct tr_map *map, struct tr_events *events,
-		 struct tr_sets *sets);
+		 struct tr_sets *sets, bool wide);
 void tr_map_free(struct tr_map *map);
 
 /* Root of the set at a point; any context. @map is built. */
-static inline u32 tr_map_find(const struct tr_map *map, struct tr_point at)
-{
-	u32 low = 0, n = map->n;
-
-	/* Without a branch on the keys, which no predictor could guess. */
-	while (n > 1) {
-		u32 half = n / 2;
-
-		low = tr_point_less(at, map->first[low + half]) ? low :
-								  low + half;
-		n -= half;
-	}
-	return map->set[low];
-}
+u32 tr_map_find(const struct tr_map *map, struct tr_point at);
 
 #endif
