@@ -173,7 +173,7 @@ int cmd_up(struct cli *c, int argc, char **argv)
 {
 	const char *auth_key = NULL;
 	unsigned long timeout = 0;
-	bool reset = false, force = false;
+	bool reset = false, force = false, dns = false;
 	struct pref_flags p = { 0 };
 	struct flag flags[] = {
 		PREF_FLAGS(&p),
@@ -184,6 +184,8 @@ int cmd_up(struct cli *c, int argc, char **argv)
 		  "how long to wait, 0: for ever", false },
 		{ "reset", FLAG_BOOL, &reset,
 		  "set what is not given to its default", false },
+		{ "accept-dns", FLAG_BOOL, &dns,
+		  "false: the host's resolver is left alone", false },
 		{ "force-reauth", FLAG_BOOL, &force,
 		  "log in again with a new node key", false },
 		{ 0 }
@@ -197,6 +199,8 @@ int cmd_up(struct cli *c, int argc, char **argv)
 		return n == -2 ? 0 : 2;
 	if (n < argc)
 		return cli_error("%s takes no argument '%s'", argv[0], argv[n]);
+	if (dns)
+		return cli_error("tailrace does not manage the host's DNS: leave --accept-dns out");
 	if (auth_key && *auth_key) {
 		key = read_auth_key(auth_key);
 		if (!key)

@@ -105,7 +105,7 @@ static void publish(struct agent *a)
 	struct desired d;
 
 	if (!a->store.prefs.want_running || !nm ||
-	    key_is_zero(&a->store.node_private)) {
+	    key_is_zero(&a->node_private)) {
 		strncpy(down.ifname, a->config.ifname, sizeof(down.ifname) - 1);
 		kernel_publish(a->kernel, &down);
 		return;
@@ -115,7 +115,7 @@ static void publish(struct agent *a)
 				  .prefs = &a->store.prefs,
 				  .paths = a->paths,
 				  .ifname = a->config.ifname,
-				  .node_private = &a->store.node_private,
+				  .node_private = &a->node_private,
 				  .port = a->config.port,
 				  .unix_now = time(NULL),
 			  });
@@ -372,11 +372,36 @@ static void on_auth_url(void *ctx, const char *url)
 		log_info("to authenticate, visit: %s", url);
 }
 
-static void set_node_key(struct agent *a)
+static void use_node_key(struct agent *a, const struct key *node)
 {
-	derps_set_key(a->derps, &a->store.node_private);
-	paths_set_keys(a->paths, &a->store.node_private,
-		       &a->store.disco_private);
+	a->node_private = *node;
+	derps_set_key(a->derps, node);
+	paths_set_keys(a->paths, node, &a->store.disco_private);
+}
+
+static bool is_key_of(const struct key *private_key, const struct key *public_key)
+{
+	struct key k;
+
+	if (key_is_zero(private_key))
+		return false;
+	key_public(&k, private_key);
+	return key_equal(&k, public_key);
+}
+
+/* Takes the key that the netmap knows us by. */
+static void follow_node_key(struct agent *a, const struct netmap *nm)
+{
+	const struct key *known[] = { &a->store.node_private,
+				      &a->store.old_node_private };
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(known); i++)
+		if (is_key_of(known[i], &nm->self->key)) {
+			if (!key_equal(known[i], &a->node_private))
+				use_node_key(a, known[i]);
+			return;
+		}
 }
 
 static int on_node_key(void *ctx, const struct key *node, const struct key *old)
@@ -388,7 +413,8 @@ static int on_node_key(void *ctx, const struct key *node, const struct key *old)
 	a->store.old_node_private = *old;
 	a->store.prefs.logged_out = false;
 	err = store_save(&a->store);
-	set_node_key(a);
+	if (key_is_zero(node) || key_is_zero(&a->node_private))
+		use_node_key(a, node);
 	return err;
 }
 
@@ -396,6 +422,8 @@ static int on_node_key(void *ctx, const struct key *node, const struct key *old)
 static void apply_netmap(struct agent *a, const struct netmap *nm,
 			 unsigned int changed)
 {
+	if (changed & NETMAP_SELF)
+		follow_node_key(a, nm);
 	if (changed & NETMAP_DERP)
 		derps_set_map(a->derps, nm->derp_regions);
 	if (changed & (NETMAP_PEERS | NETMAP_PEER_PATHS))
@@ -428,8 +456,7 @@ static void forget_login(struct agent *a)
 
 	set_text(&a->auth_url, "");
 	store_forget_node(&a->store);
-	paths_set_keys(a->paths, &none, &a->store.disco_private);
-	derps_set_key(a->derps, &none);
+	use_node_key(a, &none);
 	if (a->cached)
 		netmap_free(a->cached);
 	a->cached = NULL;
@@ -670,7 +697,7 @@ static void load_cached(struct agent *a)
 
 void agent_start(struct agent *a)
 {
-	set_node_key(a);
+	use_node_key(a, &a->store.node_private);
 	if (!a->store.prefs.want_running ||
 	    key_is_zero(&a->store.node_private)) {
 		publish(a);
@@ -704,6 +731,7 @@ void agent_free(struct agent *a)
 	free(a->kernel_error);
 	free(a->filter_problem);
 	free(a->auth_url);
+	key_wipe(&a->node_private);
 	store_close(&a->store);
 	free(a);
 }

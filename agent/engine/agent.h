@@ -54,6 +54,11 @@ struct agent {
 	struct paths *paths;
 	struct control *control; /* NULL while stopped or logged out */
 
+	/*
+	 * The node key in use: on a rotation the old one carries traffic until
+	 * a netmap's self has the new one.
+	 */
+	struct key node_private;
 	struct netmap *cached; /* from disk; NULL once control has spoken */
 	enum control_state control_state;
 	char *control_error; /* "" fine */
