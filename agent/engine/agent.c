@@ -522,6 +522,26 @@ static void start_control(struct agent *a, const char *auth_key)
 
 /* What the kernel says. */
 
+static uint16_t relay_port(const struct agent *a)
+{
+	/* Beside WireGuard's, so that two tailnets don't collide. */
+	return (uint16_t)(a->wg_port == 65535 ? 1024 : a->wg_port + 1);
+}
+
+/* Paths that an agent before us proved stay in use while we prove them. */
+static void on_adopt(void *ctx, const struct kernel_peer_stats *s, size_t n,
+		     const char *device_json)
+{
+	struct agent *a = ctx;
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (s[i].endpoint.ip.family && !ip_is_loopback(&s[i].endpoint.ip))
+			paths_adopt(a->paths, s[i].peer, &s[i].endpoint);
+	paths_set_relay_port(a->paths, relay_port(a));
+	agent_netcheck(a, true);
+}
+
 static void on_applied(void *ctx, int link, uint16_t port, const char *error)
 {
 	struct agent *a = ctx;
@@ -534,15 +554,11 @@ static void on_applied(void *ctx, int link, uint16_t port, const char *error)
 	a->wg_port = port;
 	if (a->relay)
 		relay_free(a->relay);
-	/* Beside WireGuard's port, so that two tailnets don't collide. */
-	a->relay = relay_new(a->base, (uint16_t)(port == 65535 ? 1024 : port + 1),
-			     port, on_relay, a);
+	a->relay = relay_new(a->base, relay_port(a), port, on_relay, a);
 	if (!a->relay)
-		log_error("cannot relay on loopback port %u: %s", port + 1,
+		log_error("cannot relay on loopback port %u: %s", relay_port(a),
 			  strerror(errno));
-	paths_set_relay_port(a->paths,
-			     (uint16_t)(port == 65535 ? 1024 : port + 1));
-	agent_netcheck(a, true);
+	kernel_get_stats(a->kernel, on_adopt, a);
 }
 
 static void on_peer_active(void *ctx, uint32_t peer)

@@ -253,6 +253,24 @@ void path_set_idle(struct path *p)
 	p->ops->changed(p->ctx);
 }
 
+void path_adopt(struct path *p, const struct endpoint *ep, uint64_t now)
+{
+	struct path_candidate *c = candidate_get(p, ep, now);
+
+	if (!c || path_trusted(p, now))
+		return;
+	c->verified = true;
+	if (!c->listed)
+		c->last_got_ping = now;
+	p->best.ep = *ep;
+	p->best.trust_until = now + PATH_TRUST;
+	p->best.lapsed = false;
+	p->best.latency = PATH_ADOPTED_LATENCY;
+	path_set_active(p, false, now);
+	send_ping(p, ep, 0, PURPOSE_HEARTBEAT, NULL, NULL, now);
+	p->ops->changed(p->ctx);
+}
+
 static void heartbeat(struct path *p, uint64_t now)
 {
 	if (!p->held && now - p->last_active > PATH_SESSION) {

@@ -24,6 +24,8 @@
 #define PATH_UPGRADE (60 * SEC_NS)
 /* At most one round of pings in this time, however many packets ask. */
 #define PATH_FLOOD (100 * MS_NS)
+/* Of an adopted path until its first pong: anything proven may be better. */
+#define PATH_ADOPTED_LATENCY SEC_NS
 #define PATH_GOOD_ENOUGH (5 * MS_NS)
 /* Candidates of one peer; past it the ones that may be deleted go. */
 #define PATH_MAX_CANDIDATES 100
@@ -101,6 +103,12 @@ void path_set_home(struct path *p, int region);
 void path_set_active(struct path *p, bool held, uint64_t now);
 /* Nothing flowed for 45 s: heartbeats stop, the best path stays. */
 void path_set_idle(struct path *p);
+
+/*
+ * The kernel sends to @ep already: an agent before us proved it. It is the best
+ * path as if a pong had just come, and packets flow.
+ */
+void path_adopt(struct path *p, const struct endpoint *ep, uint64_t now);
 
 /*
  * A ping came from @from. @mine: no other peer shares the disco key, or the

@@ -541,6 +541,16 @@ void paths_relay_input(struct paths *ps, uint32_t peer, const uint8_t *data,
 	peer_arm(p);
 }
 
+void paths_adopt(struct paths *ps, uint32_t peer, const struct endpoint *ep)
+{
+	struct peer *p = peer_find_id(ps, peer);
+
+	if (!p)
+		return;
+	path_adopt(&p->path, ep, now_ns());
+	peer_arm(p);
+}
+
 void paths_peer_active(struct paths *ps, uint32_t peer)
 {
 	struct peer *p = peer_find_id(ps, peer);

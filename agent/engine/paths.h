@@ -56,11 +56,16 @@ void paths_free(struct paths *ps);
 /* Own keys. Zero disco or node key: nothing is sent or opened. */
 void paths_set_keys(struct paths *ps, const struct key *node_private,
 		    const struct key *disco_private);
-/* The port our relay listens on (127.a.b.c); changes every path. */
+/*
+ * The port our relay listens on (127.a.b.c). Until it is known, nothing is
+ * published; then every path is.
+ */
 void paths_set_relay_port(struct paths *ps, uint16_t port);
 /* Adds, changes and removes peers to match; @unix_now against key expiry. */
 void paths_set_netmap(struct paths *ps, const struct netmap *nm,
 		      int64_t unix_now);
+/* WireGuard sends to @ep for this peer: path_adopt(). */
+void paths_adopt(struct paths *ps, uint32_t peer, const struct endpoint *ep);
 /* Our endpoints, as fresh as now; sends the calls that waited for them. */
 void paths_set_endpoints(struct paths *ps, const struct endpoint *eps,
 			 size_t n);

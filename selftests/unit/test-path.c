@@ -178,6 +178,29 @@ static void idle_keeps(void)
 	path_uninit(&p);
 }
 
+static void adopted(void)
+{
+	struct endpoint a = ep("192.0.2.1:41641");
+	uint64_t t = 1000 * SEC_NS;
+	struct path p;
+
+	fresh(&p);
+	path_adopt(&p, &a, t);
+	tap_ok(path_target(&p, t) && world.n == 1 &&
+		       endpoint_equal(&world.sent[0].to, &a),
+	       "a path that the kernel uses already is kept and pinged");
+	tap_ok(path_got_pong(&p, world.sent[0].txid, &a, 0, t + MS_NS) &&
+		       p.best.latency == MS_NS,
+	       "its pong confirms it");
+	path_uninit(&p);
+	fresh(&p);
+	path_adopt(&p, &a, t);
+	path_tick(&p, t + PATH_TRUST + 1);
+	tap_ok(!path_target(&p, t + PATH_TRUST + 1),
+	       "without one it is trusted no longer than any other");
+	path_uninit(&p);
+}
+
 static void calls(void)
 {
 	struct endpoint list[2] = { ep("192.0.2.1:1"), ep("192.0.2.2:2") };
@@ -263,6 +286,7 @@ int main(void)
 	better();
 	upgrade_and_break();
 	idle_keeps();
+	adopted();
 	calls();
 	bounded();
 	user_ping();
