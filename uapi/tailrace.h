@@ -236,6 +236,15 @@ enum {
 	TAILRACE_A_PEER_TX_AGE, /* u64, ms since the last; absent: never */
 	TAILRACE_A_PEER_ACTIVE, /* flag, dumps only */
 	TAILRACE_A_PEER_PAD,
+	/*
+	 * The box keys of disco with this peer, 32 bytes each, all three or
+	 * none: the module answers the peer's disco pings by itself while the
+	 * agent is dead. Peers may have the same disco key; of two secrets for
+	 * one key the newer holds.
+	 */
+	TAILRACE_A_PEER_DISCO, /* the peer's public key */
+	TAILRACE_A_PEER_DISCO_OWN, /* our public key */
+	TAILRACE_A_PEER_DISCO_SHARED, /* their precomputed box key; not dumped */
 	__TAILRACE_A_PEER_MAX
 };
 #define TAILRACE_A_PEER_MAX (__TAILRACE_A_PEER_MAX - 1)
@@ -260,6 +269,7 @@ enum {
 	TAILRACE_A_STATS_TSMP_REJECTS, /* u64, rejects sent */
 	TAILRACE_A_STATS_DROP, /* u64[__TAILRACE_DROP_MAX] */
 	TAILRACE_A_STATS_PAD,
+	TAILRACE_A_STATS_STEER_PONGS, /* u64, of STEER_NO_SOCKET: answered pings */
 	__TAILRACE_A_STATS_MAX
 };
 #define TAILRACE_A_STATS_MAX (__TAILRACE_A_STATS_MAX - 1)
