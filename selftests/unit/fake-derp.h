@@ -242,10 +242,15 @@ static void fake_read(struct bufferevent *bev, void *arg)
 	struct evbuffer *in = bufferevent_get_input(bev);
 
 	while (!c->upgraded) {
+		uint8_t *first = evbuffer_pullup(in, 1);
 		struct evbuffer_ptr end =
 			evbuffer_search(in, "\r\n\r\n", 4, NULL);
 		char head[2048] = "";
 
+		if (first && *first != 'G') { /* TLS to a plain server */
+			fake_close(c);
+			return;
+		}
 		if (end.pos < 0 || end.pos > 2000 || c->server->silent)
 			return;
 		evbuffer_remove(in, head, (size_t)end.pos + 4);
