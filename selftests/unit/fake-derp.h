@@ -122,14 +122,6 @@ static void fake_flush(struct fake_conn *c, struct evbuffer *out)
 	evbuffer_free(out);
 }
 
-static void fake_raw(struct fake_conn *c, const void *data, size_t n)
-{
-	struct evbuffer *out = evbuffer_new();
-
-	evbuffer_add(out, data, n);
-	fake_flush(c, out);
-}
-
 static void fake_send(struct fake_conn *c, const struct derp_frame *f)
 {
 	struct evbuffer *out = evbuffer_new();
@@ -373,16 +365,6 @@ static void fake_stop(struct fake_derp *s)
 	X509_free(s->cert);
 	SSL_CTX_free(s->tls);
 	memset(s, 0, sizeof(*s));
-}
-
-/* "sha256-raw:<hex>" of the server's certificate. */
-static char *fake_pin(const struct fake_derp *s, char out[KEY_TEXT_MAX])
-{
-	unsigned int len;
-	struct key hash;
-
-	X509_digest(s->cert, EVP_sha256(), hash.b, &len);
-	return key_format(out, "sha256-raw:", &hash);
 }
 
 /* Turns the loop until @cond, for at most ten seconds. */

@@ -6,9 +6,27 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "engine/derpmap.h"
+#include "derp-map.h"
 #include "fake-derp.h"
 #include "tap.h"
+
+static void fake_raw(struct fake_conn *c, const void *data, size_t n)
+{
+	struct evbuffer *out = evbuffer_new();
+
+	evbuffer_add(out, data, n);
+	fake_flush(c, out);
+}
+
+/* "sha256-raw:<hex>" of the server's certificate. */
+static char *fake_pin(const struct fake_derp *s, char out[KEY_TEXT_MAX])
+{
+	unsigned int len;
+	struct key hash;
+
+	X509_digest(s->cert, EVP_sha256(), hash.b, &len);
+	return key_format(out, "sha256-raw:", &hash);
+}
 
 struct client {
 	struct derps *d;
@@ -92,52 +110,24 @@ static void client_stop(struct client *c)
 	derps_free(c->d);
 }
 
-/* A map of up to two regions, one node each. */
-struct map {
-	struct derp_region *regions;
-	struct derp_region region[2];
-	struct derp_node node[4];
-	size_t n_nodes;
-};
-
-static struct derp_node *map_node(struct map *m, int id, uint16_t port)
+static struct derp_node *map_node(struct test_map *m, int id, uint16_t port)
 {
-	struct derp_region *r = &m->region[id - 1];
-	struct derp_node *n = &m->node[m->n_nodes++];
+	struct derp_node *n = test_map_node(m, id, "127.0.0.1", "none");
 
-	n->name = id == 1 ? (r->n_nodes ? "1b" : "1a") : "2a";
-	n->host_name = FAKE_NAME;
-	n->cert_name = "";
-	n->ipv4 = "127.0.0.1";
-	n->ipv6 = "none";
-	n->stun_test_ip = "";
 	n->derp_port = port;
 	n->insecure_for_tests = true;
-	if (!r->n_nodes) {
-		r->id = id;
-		r->code = r->name = "r";
-		r->nodes = n;
-		HASH_ADD_INT(m->regions, id, r);
-	}
-	r->n_nodes++;
 	return n;
 }
 
-static void map_use(struct map *m, struct client *c)
+static void map_use(struct test_map *m, struct client *c)
 {
 	derps_set_map(c->d, m->regions);
-}
-
-static void map_clear(struct map *m)
-{
-	HASH_CLEAR(hh, m->regions);
-	memset(m, 0, sizeof(*m));
 }
 
 static void login_one(int tls, bool meta, const char *name)
 {
 	struct fake_derp s = { 0 };
-	struct map m = { 0 };
+	struct test_map m = { 0 };
 	struct client c;
 
 	client_start(&c);
@@ -155,14 +145,14 @@ static void login_one(int tls, bool meta, const char *name)
 	client_stop(&c);
 	RUN_UNTIL(base, !s.conns);
 	fake_stop(&s);
-	map_clear(&m);
+	test_map_clear(&m);
 }
 
 /* Dials once with the given certificate demands; whether it logged in. */
 static bool admits(struct fake_derp *s, const char *host, const char *cert_name,
 		   char why[256])
 {
-	struct map m = { 0 };
+	struct test_map m = { 0 };
 	struct derp_node *n;
 	struct client c;
 	bool in;
@@ -179,7 +169,7 @@ static bool admits(struct fake_derp *s, const char *host, const char *cert_name,
 	strcpy(why, c.why);
 	client_stop(&c);
 	RUN_UNTIL(base, !s->conns);
-	map_clear(&m);
+	test_map_clear(&m);
 	return in;
 }
 
@@ -218,7 +208,7 @@ static void test_certificates(void)
 
 static struct client c;
 static struct fake_derp s;
-static struct map m;
+static struct test_map m;
 static struct key peer;
 
 /* A logged-in client, for what follows. */
@@ -236,7 +226,7 @@ static void teardown(void)
 {
 	client_stop(&c);
 	fake_stop(&s);
-	map_clear(&m);
+	test_map_clear(&m);
 }
 
 static void test_packets(void)
@@ -470,7 +460,7 @@ static void test_regions(void)
 				       s.conns->preferred == 0),
 	       "both are told about a new home");
 
-	m.node[1].name = "2b";
+	m.node[1][0].name = "2b";
 	map_use(&m, &c);
 	tap_ok(derps_home(c.d) == 0 && RUN_UNTIL(base, !two.conns) && s.conns,
 	       "a changed region is closed and no longer home");
@@ -548,7 +538,7 @@ static void test_failures(void)
 	map_use(&m, &c);
 	derps_set_home(c.d, 1);
 	tap_ok(RUN_UNTIL(base, c.connects == 2), "STUN-only nodes are skipped");
-	m.node[1].ipv4 = "none";
+	m.node[0][1].ipv4 = "none";
 	c.failures = 0;
 	map_use(&m, &c);
 	derps_set_home(c.d, 1);
@@ -571,7 +561,7 @@ static void test_plain(void)
 	map_use(&m, &c);
 	derps_set_home(c.d, 1);
 	tap_ok(RUN_UNTIL(base, c.connects), "plain HTTP on port 3340");
-	m.node[0].insecure_for_tests = false;
+	m.node[0][0].insecure_for_tests = false;
 	map_use(&m, &c);
 	derps_set_home(c.d, 1);
 	tap_ok(RUN_UNTIL(base, c.failures), "but only for tests (%s)", c.why);
