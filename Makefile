@@ -1,17 +1,44 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# make agent, make kmod, make check. Everything built goes to build/.
+# make agent, make kmod, make check, make demo. Everything built goes to
+# build/, everything downloaded to $TAILRACE_CACHE (/var/cache/tailrace).
+#
+#   make check                     all there is, on a fresh Debian 12
+#   make check-unit [SAN=1]        codecs and state machines [ASan, UBSan]
+#   make check-fuzz                short libFuzzer runs
+#   make check-kmod KERNEL=SUITE   the module in a VM: bookworm, trixie, debug
+#   make check-net                 networks of namespaces
+#   make check-interop             against headscale, tailscaled and derper
+#   make kmod KDIR=DIR             tailrace.ko for the kernel built in DIR
+#   make install DESTDIR=DIR       as a package would
 
-B := build
-CC ?= gcc
 PKGS := libevent libevent_openssl openssl libsodium libnghttp2 json-c \
-	libzstd libmnl libnl-3.0 libnl-route-3.0 libnftables libseccomp libcap libcurl
+	libzstd libmnl libnl-3.0 libnl-route-3.0 libnftables libseccomp libcap \
+	libcurl
+
+# Sanitized builds live apart from the plain one.
+ifdef FUZZ
+B := build/fuzz
+CC := clang-14
+SANITIZE := -fsanitize=fuzzer-no-link,address,undefined
+else ifdef SAN
+B := build/san
+SANITIZE := -fsanitize=address,undefined
+else
+B := build
+endif
+
+CC ?= gcc
 CPPFLAGS += -D_GNU_SOURCE -Iagent -Iuapi
 CFLAGS ?= -O2 -g
 CFLAGS += -std=gnu11 -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes \
 	  -Wmissing-prototypes -Wno-unused-parameter -fstack-protector-strong
-CFLAGS += $(shell pkg-config --cflags $(PKGS))
-LDLIBS += $(shell pkg-config --libs $(PKGS))
+ifdef SANITIZE
+CFLAGS += $(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
+endif
+# libraries come with scripts/deps.sh, which make itself may have to run first
+CFLAGS += $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+LDLIBS += $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 
 # Every .c below agent/ belongs to the library but the two mains.
 MAINS := agent/tailraced.c agent/tailrace.c
@@ -20,6 +47,12 @@ OBJS := $(SRCS:%.c=$B/%.o)
 PROGRAMS := $(patsubst agent/%.c,$B/%,$(wildcard $(MAINS)))
 UNIT_TESTS := $(patsubst selftests/unit/%.c,$B/unit/%,\
 		$(wildcard selftests/unit/test-*.c))
+FILTER_TESTS := $(filter $B/unit/test-filter%,$(UNIT_TESTS))
+ifdef SAN # the filter's tests are sanitized always
+UNIT_TESTS := $(filter-out $(FILTER_TESTS),$(UNIT_TESTS))
+endif
+FUZZERS := $(patsubst selftests/fuzz/%.c,build/fuzz/%,\
+		$(wildcard selftests/fuzz/fuzz-*.c))
 
 all: agent
 
@@ -53,7 +86,7 @@ SHIM_FLAGS := -std=gnu11 -g -Wall -Werror -I$B/shim \
 	-include selftests/kmod/shim.h
 SHIM_DEPS := selftests/kmod/shim.h selftests/kmod/oracle.h \
 	$(wildcard kmod/*.h) uapi/tailrace.h
-SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
+SHIM_SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 
 $(SHIM_HEADERS):
 	@mkdir -p $(@D)
@@ -61,12 +94,12 @@ $(SHIM_HEADERS):
 
 $B/shim/%.o: %.c $(SHIM_DEPS) $(SHIM_HEADERS)
 	@mkdir -p $(@D)
-	$(CC) $(SHIM_FLAGS) -O1 $(SANITIZE) -c -o $@ $<
+	$(CC) $(SHIM_FLAGS) -O1 $(SHIM_SANITIZE) -c -o $@ $<
 
-$(filter $B/unit/test-filter%,$(UNIT_TESTS)): $B/unit/%: selftests/unit/%.c \
+$(FILTER_TESTS): $B/unit/%: selftests/unit/%.c \
 		selftests/unit/tap.h $(SHIM_SRCS:%.c=$B/shim/%.o)
 	@mkdir -p $(@D)
-	$(CC) $(SHIM_FLAGS) -O1 $(SANITIZE) -o $@ $< $(SHIM_SRCS:%.c=$B/shim/%.o)
+	$(CC) $(SHIM_FLAGS) -O1 $(SHIM_SANITIZE) -o $@ $< $(SHIM_SRCS:%.c=$B/shim/%.o)
 
 $B/bench/filter: selftests/bench/filter.c $(SHIM_SRCS) $(SHIM_DEPS) \
 		$(SHIM_HEADERS)
@@ -76,17 +109,97 @@ $B/bench/filter: selftests/bench/filter.c $(SHIM_SRCS) $(SHIM_DEPS) \
 bench-filter: $B/bench/filter
 	$<
 
-check-unit: $(UNIT_TESTS)
-	cd selftests && prove -e '' $(UNIT_TESTS:%=../%)
+build/fuzz/fuzz-%: selftests/fuzz/fuzz-%.c $B/libtailrace.a
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -fsanitize=fuzzer -MMD -MP -o $@ $< \
+		$B/libtailrace.a $(LDLIBS)
+
+unit-tests: $(UNIT_TESTS)
+fuzzers: $(FUZZERS)
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
 kmod:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
 
+# ── tests ────────────────────────────────────────────────────────────────
+
+SUDO := $(shell test $$(id -u) = 0 || echo sudo -E)
+KERNEL ?= bookworm
+KERNELS := bookworm trixie debug
+KMOD_TESTS := $(sort $(wildcard selftests/kmod/*.t))
+NET_TESTS := $(sort $(wildcard selftests/net/*.t))
+INTEROP_TESTS := $(sort $(wildcard selftests/interop/*.t))
+
+# prove that leaves the raw TAP of its tests in build/tap/$1
+prove = $(SUDO) rm -rf build/tap/$1 && mkdir -p build/tap/$1 && \
+	$2 env PERL_TEST_HARNESS_DUMP_TAP=build/tap/$1 prove --timer
+
+deps:
+	@scripts/deps.sh
+
+# A second make: the first could not ask pkg-config before deps were there.
+check: deps
+	@$(MAKE) --no-print-directory -j$(shell nproc) agent unit-tests
+	@scripts/check unit san fuzz $(KERNELS:%=kmod:%) \
+		$(if $(NET_TESTS),net) interop
+
+check-unit: $(UNIT_TESTS)
+	@$(call prove,$(if $(SAN),san,unit)) -j4 -e selftests/unit/run $(UNIT_TESTS)
+
+check-san:
+	@$(MAKE) --no-print-directory -j$(shell nproc) SAN=1 unit-tests
+	@$(MAKE) --no-print-directory SAN=1 check-unit
+
+check-fuzz:
+	@$(MAKE) --no-print-directory -j$(shell nproc) FUZZ=1 fuzzers
+	@selftests/fuzz/seeds.py selftests/vectors build/fuzz/seeds
+	@$(call prove,fuzz) -j$(shell nproc) -e selftests/fuzz/run $(FUZZERS)
+
+check-kmod:
+	@$(call prove,kmod-$(KERNEL),scripts/vm run --suite $(KERNEL) --kmod \
+		--timeout $(if $(filter debug,$(KERNEL)),2400,900) --) \
+		$(KMOD_TESTS)
+
+check-net: agent
+	@$(call prove,net,$(SUDO)) $(NET_TESTS)
+
+check-interop: agent
+	@scripts/interop-peers.sh
+	@$(call prove,interop,$(SUDO)) $(INTEROP_TESTS)
+
+demo: deps
+	@$(MAKE) --no-print-directory agent
+	@$(SUDO) scripts/demo
+
+lint:
+	shellcheck $$(grep -lE '^#!/bin/(ba)?sh' -r scripts selftests .ci)
+	cppcheck -q --std=c11 --error-exitcode=1 --inline-suppr \
+		--suppress=missingIncludeSystem -D_GNU_SOURCE -Iagent -Iuapi \
+		$(SRCS) $(wildcard $(MAINS))
+
+# ── installation ─────────────────────────────────────────────────────────
+
+VERSION := $(shell sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' dkms.conf)
+SOURCE := $(DESTDIR)/usr/src/tailrace-$(VERSION)
+
+install: agent
+	install -D -m 755 build/tailraced $(DESTDIR)/usr/sbin/tailraced
+	install -D -m 755 build/tailrace $(DESTDIR)/usr/bin/tailrace
+	install -D -m 644 scripts/tailraced.service \
+		$(DESTDIR)/usr/lib/systemd/system/tailraced.service
+	install -D -m 644 scripts/tailrace.sysusers \
+		$(DESTDIR)/usr/lib/sysusers.d/tailrace.conf
+	install -d $(SOURCE)
+	cp -a Kbuild dkms.conf kmod uapi $(SOURCE)/
+
 clean:
-	rm -rf $B
+	rm -rf build
 
--include $(OBJS:.o=.d)
+-include $(OBJS:.o=.d) $(UNIT_TESTS:=.d) $(FUZZERS:=.d)
 
+<<<<<<< HEAD
 .PHONY: all agent kmod check-unit bench-filter clean
+=======
+.PHONY: all agent bench-filter kmod unit-tests fuzzers deps check check-unit check-san \
+	check-fuzz check-kmod check-net check-interop demo lint install clean
 .SECONDARY:

@@ -258,9 +258,7 @@ static void put_text(struct out *o, const char *text)
 static void put_fields(struct out *o, const struct field *f, size_t n,
 		       const uint8_t *base)
 {
-	const struct field *end = f + n;
-
-	for (; f < end; f++) {
+	for (; n--; f++) {
 		const uint8_t *at = base + f->offset;
 		const uint8_t *list;
 		size_t count;
@@ -459,10 +457,9 @@ static bool get_text(struct in *in, uint8_t *at)
 static bool get_fields(struct in *in, const struct field *f, size_t n,
 		       uint8_t *base)
 {
-	const struct field *end = f + n;
 	size_t count;
 
-	for (; f < end; f++) {
+	for (; n--; f++) {
 		uint8_t *at = base + f->offset;
 		bool good;
 
@@ -486,9 +483,7 @@ static bool get_fields(struct in *in, const struct field *f, size_t n,
 
 static void free_fields(const struct field *f, size_t n, uint8_t *base)
 {
-	const struct field *end = f + n;
-
-	for (; f < end; f++) {
+	for (; n--; f++) {
 		uint8_t *list;
 		size_t count, i;
 
