@@ -48,37 +48,46 @@ struct control_self {
 
 enum control_state {
 	CONTROL_STOPPED,
-	CONTROL_CONNECTING, /* no session; error text says why after a failure */
+	CONTROL_CONNECTING,  /* no session; error text says why after a failure
+			      */
 	CONTROL_NEEDS_LOGIN, /* auth URL pending, or an auth key was refused */
 	CONTROL_NEEDS_APPROVAL, /* MachineAuthorized false */
-	CONTROL_STREAMING, /* map stream established */
+	CONTROL_STREAMING,	/* map stream established */
 };
 
 struct control_ops {
 	/* State changed; @error "" or one line for people. */
 	void (*state)(void *ctx, enum control_state s, const char *error);
-	/* Show this URL (http or https, checked) to the user; "" to withdraw. */
+	/* Show this URL (http or https, checked) to the user; "" to withdraw.
+	 */
 	void (*auth_url)(void *ctx, const char *url);
 	/*
-	 * The node key is about to be used, or was forgotten (zero): persist
-	 * before returning. A negative errno stops the login.
+	 * The node key is about to be registered, or was forgotten (zero):
+	 * persist before returning. A negative errno stops the login. When a
+	 * key is rotated, the old one carries traffic until a netmap's self
+	 * has the new one; a rotation that is not needed any more ends with
+	 * this call for the old key.
 	 */
 	int (*node_key)(void *ctx, const struct key *node_private,
 			const struct key *old_node_private);
 	/*
-	 * A message was applied. @nm stays owned by control, valid until the
-	 * next callback; after a reconnect this fires first when the first
-	 * full message is in.
+	 * A message was applied, or a key in it has expired. @nm stays owned
+	 * by control, valid until the next callback; after a reconnect this
+	 * fires first when the first full message is in.
 	 */
-	void (*netmap)(void *ctx, const struct netmap *nm, unsigned int changed);
-	/* Logged out: at our wish or because control forgot the node. */
+	void (*netmap)(void *ctx, const struct netmap *nm,
+		       unsigned int changed);
+	/*
+	 * control_logout() is done. A node that control has forgotten is not
+	 * logged out: it registers again with the key it has, and needs a
+	 * login (state, auth_url) if control wants one.
+	 */
 	void (*logged_out)(void *ctx);
 	/*
 	 * A TCP socket for @family (AF_INET, AF_INET6) carrying the bypass
 	 * mark, non-blocking, owned by the caller; negative errno.
 	 */
 	int (*tcp_socket)(void *ctx, int family);
-	/* Control asks for a ping (PingRequest.Types disco, TSMP): or NULL. */
 };
 
 struct control_config {
@@ -91,10 +100,18 @@ struct control_config {
 	bool ephemeral;
 };
 
+/*
+ * NULL, and a line in the log, for a @server_url that is no http or https URL
+ * or a @ca_file that cannot be read. @config is copied, @ops
+ * is not. @dns NULL: address literals only.
+ */
 struct control *control_new(struct event_base *base, struct evdns_base *dns,
 			    const struct control_config *config,
 			    const struct control_ops *ops, void *ctx);
-/* Cancels everything, wipes keys, frees. No callback after this. */
+/*
+ * Cancels everything, wipes keys, frees. No callback after this. Not from
+ * inside of a callback; everything else may be called from there.
+ */
 void control_free(struct control *c);
 
 /* Begins or resumes: register, then stream. */
