@@ -197,9 +197,6 @@ clean:
 
 -include $(OBJS:.o=.d) $(UNIT_TESTS:=.d) $(FUZZERS:=.d)
 
-<<<<<<< HEAD
-.PHONY: all agent kmod check-unit bench-filter clean
-=======
 .PHONY: all agent bench-filter kmod unit-tests fuzzers deps check check-unit check-san \
 	check-fuzz check-kmod check-net check-interop demo lint install clean
 .SECONDARY:
