@@ -5,13 +5,16 @@
 /*
  * Runs the kernel process on its ends of the two socket pairs until the
  * engine closes them or SIGTERM. Device, policy and routes stay. Keeps only
- * CAP_NET_ADMIN (and drops CAP_SYS_MODULE after trying to load the modules).
- * @engine_pid is watched: when it dies the process ends, so that the service
+ * CAP_NET_ADMIN; the kernel loads wireguard.ko and tailrace.ko by their
+ * aliases. @engine_pid is watched: when it dies the process ends, so that the service
  * manager restarts both. Returns the exit status.
  */
 int kernel_process_run(int stream, int broker, int engine_pid);
 
-/* `tailraced --cleanup`: removes the device, routes and rules. */
+/*
+ * `tailraced --cleanup`: removes the device, routes and rules. Returns the exit
+ * status.
+ */
 int kernel_process_cleanup(const char *ifname);
 
 #endif

@@ -1,0 +1,598 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "kernel/module.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <json-c/json.h>
+#include <linux/genetlink.h>
+#include <string.h>
+
+#include "kernel/list.h"
+#include "lib/util.h"
+
+static struct nlmsghdr *begin(struct netlink *nl, uint16_t family,
+			      enum tailrace_cmd cmd, uint16_t flags,
+			      uint16_t link_attr, uint32_t link)
+{
+	struct nlmsghdr *h = netlink_begin_genl(nl, family, cmd,
+						TAILRACE_FAMILY_VERSION, flags);
+
+	mnl_attr_put_u32(h, link_attr, link);
+	return h;
+}
+
+static int change(struct netlink *nl, struct nlmsghdr *h)
+{
+	return netlink_change(nl, h, NULL, NULL);
+}
+
+/* Asks for a dump until it is consistent; @clear empties what @cb fills. */
+static int dump(struct netlink *nl, uint16_t family, enum tailrace_cmd cmd,
+		uint16_t link_attr, uint32_t link, netlink_cb cb, void *ctx,
+		void (*clear)(void *ctx))
+{
+	int err = -EAGAIN, tries;
+
+	for (tries = 0; err == -EAGAIN && tries < 10; tries++) {
+		clear(ctx);
+		err = netlink_ask(
+			nl, begin(nl, family, cmd, NLM_F_DUMP, link_attr, link),
+			cb, ctx);
+	}
+	if (err)
+		clear(ctx);
+	return err;
+}
+
+/* Devices. */
+
+static void on_device(void *ctx, const struct nlmsghdr *h)
+{
+	const struct nlattr *tb[TAILRACE_A_DEVICE_MAX + 1];
+	struct module_device *d = ctx;
+
+	netlink_msg_attrs(h, GENL_HDRLEN, tb, ARRAY_SIZE(tb));
+	d->port = attr_u16(tb[TAILRACE_A_DEVICE_PORT]);
+	d->state = attr_u32(tb[TAILRACE_A_DEVICE_STATE]);
+	d->generation = attr_u32(tb[TAILRACE_A_DEVICE_GENERATION]);
+}
+
+int module_device_get(struct netlink *nl, uint16_t family, uint32_t link,
+		      struct module_device *out)
+{
+	memset(out, 0, sizeof(*out));
+	return netlink_ask(nl,
+			   begin(nl, family, TAILRACE_CMD_DEV_GET, 0,
+				 TAILRACE_A_DEVICE_IFINDEX, link),
+			   on_device, out);
+}
+
+int module_attach(struct netlink *nl, uint16_t family, uint32_t link,
+		  uint16_t port)
+{
+	struct nlmsghdr *h = begin(nl, family, TAILRACE_CMD_DEV_ATTACH, 0,
+				   TAILRACE_A_DEVICE_IFINDEX, link);
+
+	mnl_attr_put_u16(h, TAILRACE_A_DEVICE_PORT, port);
+	return change(nl, h);
+}
+
+int module_set_port(struct netlink *nl, uint16_t family, uint32_t link,
+		    uint16_t port)
+{
+	struct nlmsghdr *h = begin(nl, family, TAILRACE_CMD_DEV_SET, 0,
+				   TAILRACE_A_DEVICE_IFINDEX, link);
+
+	mnl_attr_put_u16(h, TAILRACE_A_DEVICE_PORT, port);
+	return change(nl, h);
+}
+
+int module_bind(struct netlink *nl, uint16_t family, uint32_t link, int fd)
+{
+	struct nlmsghdr *h = begin(nl, family, TAILRACE_CMD_SOCKET_BIND, 0,
+				   TAILRACE_A_DEVICE_IFINDEX, link);
+
+	mnl_attr_put_u32(h, TAILRACE_A_DEVICE_FD, (uint32_t)fd);
+	return change(nl, h);
+}
+
+/* Peers. */
+
+static int compare_addrs(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct tailrace_addr));
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+	const struct module_peer *x = a, *y = b;
+
+	return (x->id > y->id) - (x->id < y->id);
+}
+
+static struct tailrace_addr *to_addrs(const struct prefix *p, size_t n)
+{
+	struct tailrace_addr *out = n ? xcalloc(n, sizeof(*out)) : NULL;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		out[i].kind = p[i].ip.family == 4 ? TAILRACE_ADDR_PREFIX4 :
+						    TAILRACE_ADDR_PREFIX6;
+		out[i].prefix_len = p[i].bits;
+		memcpy(out[i].first, p[i].ip.b, 16);
+	}
+	return out;
+}
+
+static void sort_peer(struct module_peer *p)
+{
+	p->n_addrs = list_unique(p->addrs, p->n_addrs, sizeof(*p->addrs),
+				 compare_addrs);
+	p->n_routes = list_unique(p->routes, p->n_routes, sizeof(*p->routes),
+				  compare_addrs);
+	p->n_caps = list_unique(p->caps, p->n_caps, sizeof(*p->caps),
+				list_compare_u32);
+}
+
+void module_peers_from_state(struct module_peers *out,
+			     const struct kernel_state *state)
+{
+	size_t i;
+
+	memset(out, 0, sizeof(*out));
+	for (i = 0; i < state->n_peers; i++) {
+		const struct kernel_peer *from = &state->peers[i];
+		struct module_peer *to = list_add(out->p, &out->n);
+
+		to->id = from->id;
+		to->flags = from->flags;
+		to->addrs = to_addrs(from->addrs, from->n_addrs);
+		to->n_addrs = from->n_addrs;
+		to->routes = to_addrs(from->allowed_ips, from->n_allowed_ips);
+		to->n_routes = from->n_allowed_ips;
+		to->caps = list_copy(from->caps, from->n_caps,
+				     sizeof(*from->caps));
+		to->n_caps = from->n_caps;
+		sort_peer(to);
+	}
+	if (out->n)
+		qsort(out->p, out->n, sizeof(*out->p), compare_ids);
+}
+
+static void *read_list(const struct nlattr *a, size_t size, size_t *n)
+{
+	*n = a ? mnl_attr_get_payload_len(a) / size : 0;
+	return *n ? list_copy(mnl_attr_get_payload(a), *n, size) : NULL;
+}
+
+static void on_peer(void *ctx, const struct nlmsghdr *h)
+{
+	const struct nlattr *tb[TAILRACE_A_PEER_MAX + 1];
+	struct module_peers *peers = ctx;
+	struct module_peer *p;
+
+	netlink_msg_attrs(h, GENL_HDRLEN, tb, ARRAY_SIZE(tb));
+	p = list_add(peers->p, &peers->n);
+	p->id = attr_u32(tb[TAILRACE_A_PEER_ID]);
+	p->flags = attr_u32(tb[TAILRACE_A_PEER_FLAGS]);
+	p->active = tb[TAILRACE_A_PEER_ACTIVE];
+	p->addrs = read_list(tb[TAILRACE_A_PEER_ADDRS], sizeof(*p->addrs),
+			     &p->n_addrs);
+	p->routes = read_list(tb[TAILRACE_A_PEER_ROUTES], sizeof(*p->routes),
+			      &p->n_routes);
+	p->caps = read_list(tb[TAILRACE_A_PEER_CAPS], sizeof(*p->caps),
+			    &p->n_caps);
+	sort_peer(p);
+}
+
+static void clear_peers(void *ctx)
+{
+	module_peers_free(ctx);
+}
+
+int module_peers_get(struct netlink *nl, uint16_t family, uint32_t link,
+		     struct module_peers *out)
+{
+	int err;
+
+	memset(out, 0, sizeof(*out));
+	err = dump(nl, family, TAILRACE_CMD_PEER_GET, TAILRACE_A_PEER_IFINDEX,
+		   link, on_peer, out, clear_peers);
+	if (out->n)
+		qsort(out->p, out->n, sizeof(*out->p), compare_ids);
+	return err;
+}
+
+void module_peers_free(struct module_peers *peers)
+{
+	size_t i;
+
+	for (i = 0; i < peers->n; i++) {
+		free(peers->p[i].addrs);
+		free(peers->p[i].routes);
+		free(peers->p[i].caps);
+	}
+	free(peers->p);
+	memset(peers, 0, sizeof(*peers));
+}
+
+struct module_peer *module_peer_find(const struct module_peers *peers,
+				     uint32_t id)
+{
+	struct module_peer wanted = { .id = id };
+
+	return peers->n ? bsearch(&wanted, peers->p, peers->n, sizeof(wanted),
+				  compare_ids) :
+			  NULL;
+}
+
+static bool list_equal(const void *a, size_t n_a, const void *b, size_t n_b,
+		       size_t size)
+{
+	return n_a == n_b && (!n_a || !memcmp(a, b, n_a * size));
+}
+
+bool module_peer_equal(const struct module_peer *a,
+		       const struct module_peer *b)
+{
+	return a->id == b->id && a->flags == b->flags &&
+	       list_equal(a->addrs, a->n_addrs, b->addrs, b->n_addrs,
+			  sizeof(*a->addrs)) &&
+	       list_equal(a->routes, a->n_routes, b->routes, b->n_routes,
+			  sizeof(*a->routes)) &&
+	       list_equal(a->caps, a->n_caps, b->caps, b->n_caps,
+			  sizeof(*a->caps));
+}
+
+static void put_list(struct nlmsghdr *h, uint16_t type, const void *list,
+		     size_t n, size_t size)
+{
+	if (n)
+		mnl_attr_put(h, type, n * size, list);
+}
+
+int module_peer_set(struct netlink *nl, uint16_t family, uint32_t link,
+		    const struct module_peer *p)
+{
+	struct nlmsghdr *h = begin(nl, family, TAILRACE_CMD_PEER_SET, 0,
+				   TAILRACE_A_PEER_IFINDEX, link);
+
+	mnl_attr_put_u32(h, TAILRACE_A_PEER_ID, p->id);
+	mnl_attr_put_u32(h, TAILRACE_A_PEER_FLAGS, p->flags);
+	put_list(h, TAILRACE_A_PEER_ADDRS, p->addrs, p->n_addrs,
+		 sizeof(*p->addrs));
+	put_list(h, TAILRACE_A_PEER_ROUTES, p->routes, p->n_routes,
+		 sizeof(*p->routes));
+	put_list(h, TAILRACE_A_PEER_CAPS, p->caps, p->n_caps,
+		 sizeof(*p->caps));
+	return change(nl, h);
+}
+
+int module_peer_del(struct netlink *nl, uint16_t family, uint32_t link,
+		    uint32_t id)
+{
+	struct nlmsghdr *h = begin(nl, family, TAILRACE_CMD_PEER_DEL, 0,
+				   TAILRACE_A_PEER_IFINDEX, link);
+
+	mnl_attr_put_u32(h, TAILRACE_A_PEER_ID, id);
+	return change(nl, h);
+}
+
+/* Aliases. */
+
+static struct tailrace_endpoint to_endpoint(const struct endpoint *e)
+{
+	struct tailrace_endpoint out = {
+		.family = e->ip.family == 4 ? AF_INET : AF_INET6,
+		.port = htons(e->port),
+	};
+
+	memcpy(out.addr, e->ip.b, 16);
+	return out;
+}
+
+static struct endpoint from_endpoint(const struct tailrace_endpoint *e)
+{
+	struct endpoint out = { .port = ntohs(e->port) };
+
+	out.ip.family = e->family == AF_INET ? 4 : 6;
+	memcpy(out.ip.b, e->addr, out.ip.family == 4 ? 4 : 16);
+	return out;
+}
+
+static void on_alias(void *ctx, const struct nlmsghdr *h)
+{
+	const struct tailrace_endpoint *canonical = NULL;
+	struct alias_list *list = ctx;
+	const struct nlattr *at;
+	struct alias *a;
+	uint32_t peer = 0;
+
+	mnl_attr_for_each(at, h, GENL_HDRLEN) {
+		if (mnl_attr_get_type(at) == TAILRACE_A_ALIAS_PEER)
+			peer = attr_u32(at);
+		if (mnl_attr_get_type(at) == TAILRACE_A_ALIAS_CANONICAL &&
+		    mnl_attr_get_payload_len(at) == sizeof(*canonical))
+			canonical = mnl_attr_get_payload(at);
+	}
+	if (!peer || !canonical)
+		return;
+	/* a peer's messages may follow each other */
+	if (list->n && list->a[list->n - 1].peer == peer) {
+		a = &list->a[list->n - 1];
+	} else {
+		a = list_add(list->a, &list->n);
+		a->peer = peer;
+	}
+	a->canonical = from_endpoint(canonical);
+	mnl_attr_for_each(at, h, GENL_HDRLEN) {
+		const struct tailrace_endpoint *seen = mnl_attr_get_payload(at);
+		size_t n = mnl_attr_get_payload_len(at) / sizeof(*seen), i;
+
+		if (mnl_attr_get_type(at) != TAILRACE_A_ALIAS_SEEN)
+			continue;
+		for (i = 0; i < n; i++) {
+			struct endpoint e = from_endpoint(&seen[i]);
+
+			if (!endpoint_equal(&e, &a->canonical))
+				*list_add(a->seen, &a->n_seen) = e;
+		}
+	}
+}
+
+static void clear_aliases(void *ctx)
+{
+	alias_free(ctx);
+}
+
+/* The messages of one peer need not be neighbours. */
+static void join_aliases(struct alias_list *list)
+{
+	size_t i, j, kept = 0;
+
+	alias_sort(list);
+	for (i = 1; i < list->n; i++) {
+		struct alias *to = &list->a[kept], *from = &list->a[i];
+
+		if (to->peer != from->peer) {
+			list->a[++kept] = *from;
+			continue;
+		}
+		for (j = 0; j < from->n_seen; j++)
+			*list_add(to->seen, &to->n_seen) = from->seen[j];
+		free(from->seen);
+	}
+	if (list->n)
+		list->n = kept + 1;
+	alias_sort(list);
+}
+
+int module_aliases_get(struct netlink *nl, uint16_t family, uint32_t link,
+		       struct alias_list *out)
+{
+	int err;
+
+	memset(out, 0, sizeof(*out));
+	err = dump(nl, family, TAILRACE_CMD_ALIAS_GET,
+		   TAILRACE_A_ALIAS_IFINDEX, link, on_alias, out,
+		   clear_aliases);
+	join_aliases(out);
+	return err;
+}
+
+int module_alias_set(struct netlink *nl, uint16_t family, uint32_t link,
+		     const struct alias *a)
+{
+	struct nlmsghdr *h = begin(nl, family, TAILRACE_CMD_ALIAS_SET, 0,
+				   TAILRACE_A_ALIAS_IFINDEX, link);
+	struct tailrace_endpoint e = to_endpoint(&a->canonical);
+	struct tailrace_endpoint seen[TAILRACE_MAX_ALIASES];
+	size_t i;
+
+	mnl_attr_put_u32(h, TAILRACE_A_ALIAS_PEER, a->peer);
+	mnl_attr_put(h, TAILRACE_A_ALIAS_CANONICAL, sizeof(e), &e);
+	for (i = 0; i < a->n_seen && i < ARRAY_SIZE(seen); i++)
+		seen[i] = to_endpoint(&a->seen[i]);
+	put_list(h, TAILRACE_A_ALIAS_SEEN, seen, i, sizeof(*seen));
+	return change(nl, h);
+}
+
+int module_alias_del(struct netlink *nl, uint16_t family, uint32_t link,
+		     uint32_t peer)
+{
+	struct nlmsghdr *h = begin(nl, family, TAILRACE_CMD_ALIAS_DEL, 0,
+				   TAILRACE_A_ALIAS_IFINDEX, link);
+
+	mnl_attr_put_u32(h, TAILRACE_A_ALIAS_PEER, peer);
+	return change(nl, h);
+}
+
+/* TSMP and events. */
+
+static size_t ip_size(const struct ip_addr *ip)
+{
+	return ip->family == 4 ? 4 : 16;
+}
+
+int module_send_tsmp(struct netlink *nl, uint16_t family, uint32_t link,
+		     const struct ip_addr *src, const struct ip_addr *dst,
+		     const uint8_t *data, size_t n)
+{
+	struct nlmsghdr *h = begin(nl, family, TAILRACE_CMD_TSMP_SEND, 0,
+				   TAILRACE_A_TSMP_IFINDEX, link);
+
+	mnl_attr_put(h, TAILRACE_A_TSMP_SRC, ip_size(src), src->b);
+	mnl_attr_put(h, TAILRACE_A_TSMP_DST, ip_size(dst), dst->b);
+	mnl_attr_put(h, TAILRACE_A_TSMP_PAYLOAD, n, data);
+	/* changes no state: not counted */
+	return netlink_ask(nl, h, NULL, NULL);
+}
+
+static bool read_ip(const struct nlattr *a, struct ip_addr *ip)
+{
+	size_t n = a ? mnl_attr_get_payload_len(a) : 0;
+
+	if (n != 4 && n != 16)
+		return false;
+	ip->family = n == 4 ? 4 : 6;
+	memcpy(ip->b, mnl_attr_get_payload(a), n);
+	return true;
+}
+
+static bool parse_tsmp(const struct nlmsghdr *h, struct module_event *out)
+{
+	const struct nlattr *tb[TAILRACE_A_TSMP_MAX + 1], *payload;
+
+	netlink_msg_attrs(h, GENL_HDRLEN, tb, ARRAY_SIZE(tb));
+	payload = tb[TAILRACE_A_TSMP_PAYLOAD];
+	if (!read_ip(tb[TAILRACE_A_TSMP_SRC], &out->src) ||
+	    !read_ip(tb[TAILRACE_A_TSMP_DST], &out->dst) || !payload)
+		return false;
+	out->link = attr_u32(tb[TAILRACE_A_TSMP_IFINDEX]);
+	out->data = mnl_attr_get_payload(payload);
+	out->n = mnl_attr_get_payload_len(payload);
+	return out->n && out->n <= TAILRACE_MAX_TSMP;
+}
+
+bool module_event_parse(const struct nlmsghdr *h, struct module_event *out)
+{
+	const struct nlattr *tb[TAILRACE_A_EVENT_MAX + 1];
+	const struct genlmsghdr *g = mnl_nlmsg_get_payload(h);
+
+	memset(out, 0, sizeof(*out));
+	out->cmd = g->cmd;
+	switch (g->cmd) {
+	case TAILRACE_CMD_TSMP_NTF:
+		return parse_tsmp(h, out);
+	case TAILRACE_CMD_PEER_ACTIVE_NTF:
+	case TAILRACE_CMD_PEER_IDLE_NTF:
+	case TAILRACE_CMD_SOURCE_NTF:
+	case TAILRACE_CMD_STATE_NTF:
+	case TAILRACE_CMD_RESYNC_NTF:
+		/* DEVICE_IFINDEX and EVENT_IFINDEX are both number 1 */
+		netlink_msg_attrs(h, GENL_HDRLEN, tb, ARRAY_SIZE(tb));
+		out->link = attr_u32(tb[TAILRACE_A_EVENT_IFINDEX]);
+		if (g->cmd != TAILRACE_CMD_STATE_NTF)
+			out->peer = attr_u32(tb[TAILRACE_A_EVENT_PEER]);
+		return true;
+	}
+	return false;
+}
+
+/* Counters. */
+
+struct counter {
+	uint16_t attr;
+	const char *name;
+};
+
+static const struct counter device_counters[] = {
+	{ TAILRACE_A_DEVICE_PORT, "port" },
+	{ TAILRACE_A_DEVICE_GENERATION, "generation" },
+	{ TAILRACE_A_DEVICE_RULES, "rules" },
+	{ TAILRACE_A_DEVICE_PEERS, "peers" },
+	{ TAILRACE_A_DEVICE_FLOWS, "flows" },
+	{ TAILRACE_A_DEVICE_FLOWS_MAX, "flows_max" },
+};
+
+static const struct counter stats_counters[] = {
+	{ TAILRACE_A_STATS_STEER_DISCO, "steer_disco" },
+	{ TAILRACE_A_STATS_STEER_STUN, "steer_stun" },
+	{ TAILRACE_A_STATS_STEER_GENEVE, "steer_geneve" },
+	{ TAILRACE_A_STATS_STEER_LIMITED, "steer_limited" },
+	{ TAILRACE_A_STATS_STEER_NO_SOCKET, "steer_no_socket" },
+	{ TAILRACE_A_STATS_WG_RX, "wg_rx" },
+	{ TAILRACE_A_STATS_WG_ALIASED, "wg_aliased" },
+	{ TAILRACE_A_STATS_WG_UNKNOWN, "wg_unknown" },
+	{ TAILRACE_A_STATS_FILTER_IN, "filter_in" },
+	{ TAILRACE_A_STATS_FILTER_OUT, "filter_out" },
+	{ TAILRACE_A_STATS_FLOW_HITS, "flow_hits" },
+	{ TAILRACE_A_STATS_FLOW_NEW, "flow_new" },
+	{ TAILRACE_A_STATS_FLOW_EVICTED, "flow_evicted" },
+	{ TAILRACE_A_STATS_TSMP_PONGS, "tsmp_pongs" },
+	{ TAILRACE_A_STATS_TSMP_REJECTS, "tsmp_rejects" },
+};
+
+static const char *const drop_names[__TAILRACE_DROP_MAX] = {
+	[TAILRACE_DROP_NO_POLICY] = "no_policy",
+	[TAILRACE_DROP_MALFORMED] = "malformed",
+	[TAILRACE_DROP_MULTICAST] = "multicast",
+	[TAILRACE_DROP_LINK_LOCAL] = "link_local",
+	[TAILRACE_DROP_NOT_LOCAL] = "not_local",
+	[TAILRACE_DROP_NO_RULE] = "no_rule",
+	[TAILRACE_DROP_SHIELDS_UP] = "shields_up",
+	[TAILRACE_DROP_JAILED] = "jailed",
+	[TAILRACE_DROP_TSMP_OUT] = "tsmp_out",
+	[TAILRACE_DROP_DISCO_INSIDE] = "disco_inside",
+};
+
+static void add_counters(struct json_object *to, const struct nlattr **tb,
+			 const struct counter *c, size_t n)
+{
+	for (; n--; c++) {
+		const struct nlattr *a = tb[c->attr];
+		size_t size = a ? mnl_attr_get_payload_len(a) : 0;
+		uint64_t v = size == 8 ? attr_u64(a) :
+			     size == 4 ? attr_u32(a) :
+					 attr_u16(a);
+
+		if (a)
+			json_object_object_add(to, c->name,
+					       json_object_new_uint64(v));
+	}
+}
+
+static void on_device_json(void *ctx, const struct nlmsghdr *h)
+{
+	static const char *const states[] = { "closed", "active", "orphaned" };
+	const struct nlattr *tb[TAILRACE_A_DEVICE_MAX + 1];
+	uint32_t state;
+
+	netlink_msg_attrs(h, GENL_HDRLEN, tb, ARRAY_SIZE(tb));
+	state = attr_u32(tb[TAILRACE_A_DEVICE_STATE]);
+	json_object_object_add(
+		ctx, "state",
+		json_object_new_string(
+			state < ARRAY_SIZE(states) ? states[state] : "?"));
+	add_counters(ctx, tb, device_counters, ARRAY_SIZE(device_counters));
+}
+
+static void on_stats_json(void *ctx, const struct nlmsghdr *h)
+{
+	const struct nlattr *tb[TAILRACE_A_STATS_MAX + 1], *drops;
+	struct json_object *o;
+	uint64_t v;
+	size_t i;
+
+	netlink_msg_attrs(h, GENL_HDRLEN, tb, ARRAY_SIZE(tb));
+	add_counters(ctx, tb, stats_counters, ARRAY_SIZE(stats_counters));
+	drops = tb[TAILRACE_A_STATS_DROP];
+	if (!drops)
+		return;
+	o = json_object_new_object();
+	for (i = 0; i < ARRAY_SIZE(drop_names) &&
+		    (i + 1) * 8 <= mnl_attr_get_payload_len(drops);
+	     i++) {
+		memcpy(&v, (const char *)mnl_attr_get_payload(drops) + i * 8,
+		       8);
+		json_object_object_add(o, drop_names[i],
+				       json_object_new_uint64(v));
+	}
+	json_object_object_add(ctx, "drops", o);
+}
+
+struct json_object *module_stats(struct netlink *nl, uint16_t family,
+				 uint32_t link)
+{
+	struct json_object *o = json_object_new_object();
+
+	if (!netlink_ask(nl,
+			 begin(nl, family, TAILRACE_CMD_DEV_GET, 0,
+			       TAILRACE_A_DEVICE_IFINDEX, link),
+			 on_device_json, o))
+		netlink_ask(nl,
+			    begin(nl, family, TAILRACE_CMD_STATS_GET, 0,
+				  TAILRACE_A_STATS_IFINDEX, link),
+			    on_stats_json, o);
+	return o;
+}

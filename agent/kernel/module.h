@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef KERNEL_MODULE_H
+#define KERNEL_MODULE_H
+
+#include "kernel/alias.h"
+#include "kernel/kernel.h"
+#include "kernel/netlink.h"
+
+struct json_object;
+
+/*
+ * tailrace.ko: devices, sockets, peers, aliases, counters and events.
+ * policy.h has the packet filter's policy. @family is from netlink_family().
+ */
+
+struct module_device {
+	uint16_t port;
+	uint32_t state; /* enum tailrace_state */
+	uint32_t generation;
+};
+
+/* -ENODEV: not attached. */
+int module_device_get(struct netlink *nl, uint16_t family, uint32_t link,
+		      struct module_device *out);
+int module_attach(struct netlink *nl, uint16_t family, uint32_t link,
+		  uint16_t port);
+int module_set_port(struct netlink *nl, uint16_t family, uint32_t link,
+		    uint16_t port);
+/* The descriptor is of this process. */
+int module_bind(struct netlink *nl, uint16_t family, uint32_t link, int fd);
+
+struct module_peer {
+	uint32_t id;
+	uint32_t flags;
+	struct tailrace_addr *addrs;
+	size_t n_addrs;
+	struct tailrace_addr *routes;
+	size_t n_routes;
+	uint32_t *caps;
+	size_t n_caps;
+	bool active; /* of a dump */
+};
+
+/* Sorted by id, lists sorted. */
+struct module_peers {
+	struct module_peer *p;
+	size_t n;
+};
+
+void module_peers_from_state(struct module_peers *out,
+			     const struct kernel_state *state);
+int module_peers_get(struct netlink *nl, uint16_t family, uint32_t link,
+		     struct module_peers *out);
+void module_peers_free(struct module_peers *peers);
+struct module_peer *module_peer_find(const struct module_peers *peers,
+				     uint32_t id);
+/* Of configuration; not whether they are active. */
+bool module_peer_equal(const struct module_peer *a,
+		       const struct module_peer *b);
+int module_peer_set(struct netlink *nl, uint16_t family, uint32_t link,
+		    const struct module_peer *p);
+int module_peer_del(struct netlink *nl, uint16_t family, uint32_t link,
+		    uint32_t id);
+
+int module_aliases_get(struct netlink *nl, uint16_t family, uint32_t link,
+		       struct alias_list *out);
+int module_alias_set(struct netlink *nl, uint16_t family, uint32_t link,
+		     const struct alias *a);
+int module_alias_del(struct netlink *nl, uint16_t family, uint32_t link,
+		     uint32_t peer);
+
+int module_send_tsmp(struct netlink *nl, uint16_t family, uint32_t link,
+		     const struct ip_addr *src, const struct ip_addr *dst,
+		     const uint8_t *data, size_t n);
+
+/* The device's state and counters for people; an empty object on errors. */
+struct json_object *module_stats(struct netlink *nl, uint16_t family,
+				 uint32_t link);
+
+/* A message of the multicast group. */
+struct module_event {
+	enum tailrace_cmd cmd;
+	uint32_t link;
+	uint32_t peer; /* PEER_ACTIVE_NTF, PEER_IDLE_NTF */
+	struct ip_addr src, dst; /* TSMP_NTF */
+	const uint8_t *data; /* TSMP_NTF, within the message */
+	size_t n;
+};
+
+/* False when it is none that the agent knows. */
+bool module_event_parse(const struct nlmsghdr *h, struct module_event *out);
+
+#endif
