@@ -34,6 +34,7 @@ struct bucket {
 	seqcount_spinlock_t seq;
 	u32 tag[WAYS];
 	u16 used[WAYS];
+	u8 hand; /* where the search for a victim starts */
 } ____cacheline_aligned;
 
 struct tr_flow_table {
@@ -139,29 +140,36 @@ enum tr_flow_kind tr_flow_find(struct tr_flow_table *table,
 
 /*
  * The slot for a new flow: a free or dead one, else the least recently used
- * verdict, else, for a reply, the least recently used reply. -1: none.
+ * verdict, else, for a reply, the least recently used reply. -1: none. The
+ * hand goes round, so that of equals the newest goes last.
  */
-static int choose_slot(const struct bucket *b, const struct flow *flow,
+static int choose_slot(struct bucket *b, const struct flow *flow,
 		       const struct tr_flow_era *era, enum tr_flow_kind kind,
 		       bool *evicted)
 {
-	int i, verdict = -1, reply = -1;
+	int i, k, victim, verdict = -1, reply = -1;
 	u16 now = now_seconds();
 
 	*evicted = false;
-	for (i = 0; i < WAYS; i++) {
-		int *oldest = flow[i].kind == TR_FLOW_REPLY ? &reply : &verdict;
+	for (k = 0; k < WAYS; k++) {
+		int *oldest;
 
+		i = (b->hand + k) % WAYS;
 		if (!b->tag[i] || !lives(&flow[i], era))
 			return i;
+		oldest = flow[i].kind == TR_FLOW_REPLY ? &reply : &verdict;
 		if (*oldest < 0 || (u16)(now - b->used[i]) >
 					   (u16)(now - b->used[*oldest]))
 			*oldest = i;
 	}
+	victim = verdict;
+	if (victim < 0 && kind == TR_FLOW_REPLY)
+		victim = reply;
+	if (victim < 0)
+		return -1;
+	b->hand = (victim + 1) % WAYS;
 	*evicted = true;
-	if (verdict >= 0)
-		return verdict;
-	return kind == TR_FLOW_REPLY ? reply : -1;
+	return victim;
 }
 
 enum tr_flow_added tr_flow_add(struct tr_flow_table *table,

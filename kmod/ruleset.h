@@ -16,8 +16,8 @@ struct tr_event;
 #define TR_SETS_FANOUT 16
 /* Enough for a clause per destination: 512 * 16^3 > 1048576. */
 #define TR_SETS_MAX_LEVEL 3
-/* 256 MiB. */
-#define TR_SETS_MAX_NODES (4U << 20)
+/* 512 MiB. */
+#define TR_SETS_MAX_NODES (8U << 20)
 
 union tr_set_node {
 	u64 bits[TR_SETS_LEAF_BITS / 64];
