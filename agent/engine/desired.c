@@ -45,82 +45,6 @@ static uint32_t interned(const struct desired *d, const char *name)
 	return 0;
 }
 
-/* The bounds of an address set as two addresses of @family, or false. */
-static bool bounds(const struct tailrace_addr *a, int family, uint8_t lo[16],
-		   uint8_t hi[16])
-{
-	unsigned int i, n = family == 4 ? 4 : 16;
-
-	memset(lo, 0, 16);
-	memset(hi, 0, 16);
-	switch ((enum tailrace_addr_kind)a->kind) {
-	case TAILRACE_ADDR_ANY:
-		memset(hi, 0xff, n);
-		return true;
-	case TAILRACE_ADDR_PREFIX4:
-	case TAILRACE_ADDR_PREFIX6:
-		if ((a->kind == TAILRACE_ADDR_PREFIX4) != (family == 4))
-			return false;
-		memcpy(lo, a->first, n);
-		memcpy(hi, a->first, n);
-		for (i = a->prefix_len; i < n * 8; i++)
-			hi[i / 8] |= (uint8_t)(0x80 >> i % 8);
-		return true;
-	case TAILRACE_ADDR_RANGE4:
-	case TAILRACE_ADDR_RANGE6:
-		if ((a->kind == TAILRACE_ADDR_RANGE4) != (family == 4))
-			return false;
-		memcpy(lo, a->first, n);
-		memcpy(hi, a->last, n);
-		return true;
-	}
-	return false;
-}
-
-static bool overlaps(const struct tailrace_addr *a, const struct prefix *p)
-{
-	uint8_t alo[16], ahi[16], blo[16], bhi[16];
-	struct tailrace_addr b = addr_of(p);
-
-	return bounds(a, p->ip.family, alo, ahi) &&
-	       bounds(&b, p->ip.family, blo, bhi) && memcmp(alo, bhi, 16) <= 0 &&
-	       memcmp(blo, ahi, 16) <= 0;
-}
-
-/* control.md 7.6: a rule may not let in a peer that the lock didn't sign. */
-static bool rule_reaches_unsigned(const struct filter_rule *r,
-				  const struct node *n)
-{
-	size_t i, j;
-
-	if (!r->n_dst)
-		return false;
-	for (i = 0; i < r->n_src; i++)
-		for (j = 0; j < n->n_allowed_ips; j++)
-			if (overlaps(&r->src[i], &n->allowed_ips[j]))
-				return true;
-	return false;
-}
-
-static const char *filter_problem(const struct netmap *nm)
-{
-	const struct filter_list *list;
-	const struct node *n;
-	size_t i;
-
-	if (nm->filter_invalid)
-		return "control sent packet filter rules of an obsolete form";
-	for (n = nm->peers; n; n = n->hh.next) {
-		if (!n->unsigned_peerapi_only)
-			continue;
-		for (list = nm->filters; list; list = list->hh.next)
-			for (i = 0; i < list->n_rules; i++)
-				if (rule_reaches_unsigned(&list->rules[i], n))
-					return "a packet filter rule names a peer that tailnet lock has not signed";
-	}
-	return NULL;
-}
-
 static void build_rules(struct desired *d, const struct netmap *nm)
 {
 	const struct filter_list *list;
@@ -274,7 +198,9 @@ void desired_build(struct desired *d, const struct desired_input *in)
 
 	s->have_policy = true;
 	build_local(d, nm->self, in->prefs);
-	d->filter_problem = filter_problem(nm);
+	if (nm->filter_invalid)
+		d->filter_problem =
+			"control's packet filter names a peer that tailnet lock has not signed, or is of an obsolete form: all is blocked";
 	if (in->prefs->shields_up)
 		s->policy_flags = TAILRACE_POLICY_SHIELDS_UP;
 	else if (!d->filter_problem)

@@ -2,6 +2,7 @@
 #ifndef ENGINE_MAP_UPDATE_H
 #define ENGINE_MAP_UPDATE_H
 
+#include "engine/derpmap.h"
 #include "engine/netmap.h"
 
 /*
@@ -81,7 +82,6 @@ bool filter_list_overlaps(const struct filter_list *list,
 
 void node_free(struct node *n);
 void node_free_caps(struct cap *caps, size_t n);
-void derp_region_free(struct derp_region *r);
 void user_profile_free(struct user_profile *u);
 void dns_config_clear(struct dns_config *dns);
 

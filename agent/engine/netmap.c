@@ -42,26 +42,6 @@ void node_free(struct node *n)
 	free(n);
 }
 
-void derp_region_free(struct derp_region *r)
-{
-	size_t i;
-
-	for (i = 0; i < r->n_nodes; i++) {
-		struct derp_node *d = &r->nodes[i];
-
-		free(d->name);
-		free(d->host_name);
-		free(d->cert_name);
-		free(d->ipv4);
-		free(d->ipv6);
-		free(d->stun_test_ip);
-	}
-	free(r->nodes);
-	free(r->code);
-	free(r->name);
-	free(r);
-}
-
 void user_profile_free(struct user_profile *u)
 {
 	if (!u)
