@@ -73,6 +73,12 @@ $B/unit/%: selftests/unit/%.c $(wildcard selftests/unit/*.h) $B/libtailrace.a
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -o $@ $< $B/libtailrace.a $(LDLIBS)
 
+# Programs that interop tests run.
+$B/interop/%: selftests/interop/%.c $(wildcard selftests/unit/*.h) \
+		$B/libtailrace.a
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -o $@ $< $B/libtailrace.a $(LDLIBS)
+
 # The module's packet filter, compiled for a test program: shim.h stands in for
 # the kernel's headers.
 SHIM_HEADERS := $(patsubst %,$B/shim/%.h,net/ipv6 $(addprefix linux/,\

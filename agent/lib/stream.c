@@ -284,12 +284,12 @@ static enum io_result handshake(struct stream *s)
 static void run(struct stream *s, short what)
 {
 	enum io_result r = IO_OK;
-	bool need_write = false;
+	bool wait_writable = false;
 
 	s->busy = true;
 	if (s->handshaking) {
 		r = handshake(s);
-		need_write = r == IO_WANT_WRITE;
+		wait_writable = r == IO_WANT_WRITE;
 		/* OpenSSL may have read past the handshake: look now. */
 		what = EV_READ | EV_WRITE;
 	}
@@ -300,22 +300,19 @@ static void run(struct stream *s, short what)
 		if (in || (out && s->read_needs_write))
 			r = pump_in(s);
 		if (r != IO_END && (s->want_write || s->out_len) &&
-		    (out || (in && s->write_needs_read)))
+		    (out || (in && s->write_needs_read))) {
 			r = pump_out(s);
+			if (r == IO_OK && s->want_write) /* had its turn */
+				event_active(s->writable, EV_WRITE, 0);
+			wait_writable = r == IO_WANT_WRITE;
+		}
 	}
 	if (!s->dead && r == IO_END) {
 		event_del(s->readable);
 		event_del(s->writable);
 		s->ops->closed(s->ctx, s->why);
-	} else if (!s->dead) {
-		if (!s->handshaking)
-			need_write = s->read_needs_write ||
-				     ((s->want_write || s->out_len) &&
-				      !s->write_needs_read);
-		if (need_write)
-			event_add(s->writable, NULL);
-		else
-			event_del(s->writable);
+	} else if (!s->dead && (wait_writable || s->read_needs_write)) {
+		event_add(s->writable, NULL);
 	}
 	s->busy = false;
 	if (s->dead)
@@ -332,9 +329,12 @@ void stream_want_write(struct stream *s)
 	if (s->dead || s->want_write)
 		return;
 	s->want_write = true;
-	/* The next turn of the loop: what is queued until then goes along. */
+	/*
+	 * After the callbacks that are due already, without asking epoll: what
+	 * they queue goes along.
+	 */
 	if (!s->handshaking)
-		event_add(s->writable, NULL);
+		event_active(s->writable, EV_WRITE, 0);
 }
 
 struct stream *stream_new(struct event_base *base, int fd, SSL *ssl,
@@ -359,8 +359,8 @@ struct stream *stream_new(struct event_base *base, int fd, SSL *ssl,
 		SSL_set_read_ahead(ssl, 1);
 	}
 	s->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_event, s);
-	s->writable = event_new(base, fd, EV_WRITE | EV_PERSIST, on_event, s);
+	s->writable = event_new(base, fd, EV_WRITE, on_event, s);
 	event_add(s->readable, NULL);
-	event_add(s->writable, NULL);
+	event_active(s->writable, EV_WRITE, 0);
 	return s;
 }

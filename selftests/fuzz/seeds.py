@@ -50,3 +50,5 @@ write("derp", [bytes([side]) + frame for side in (0, 1)
       + [bytes([4 + side]) + f["json"].encode() for side in (0, 1)
          for f in derp["frames"] if "json" in f]
       + [b"\6\2" + derp["meta_cert"]["common_name"].encode()])
+write("httphead", [b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: DERP\r\n\r\n",
+                   b"HTTP/1.0 407\r\n\r\n"])
