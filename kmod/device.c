@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <linux/netfilter.h>
+#include <linux/netfilter_ipv4.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/slab.h>
@@ -7,9 +9,64 @@
 #include <net/rtnetlink.h>
 
 #include "device.h"
+#include "inside.h"
+#include "present.h"
+#include "steer.h"
+#include "transaction.h"
 
+/*
+ * What reaches the agent's socket from one source prefix: enough for a busy
+ * site behind one address, too little to keep the agent from its work.
+ */
+#define AGENT_RATE 512
+#define AGENT_BURST 1024
+
+#define IDLE_SCAN_TICKS 4
+
+struct workqueue_struct *tr_wq;
 static unsigned int net_id __read_mostly;
-static struct workqueue_struct *wq;
+
+/* In place while a namespace has a device. */
+static const struct nf_hook_ops net_hooks[] = {
+	{
+		.hook = tr_steer_in,
+		.pf = NFPROTO_IPV4,
+		.hooknum = NF_INET_LOCAL_IN,
+		.priority = INT_MIN,
+	},
+	{
+		.hook = tr_steer_in,
+		.pf = NFPROTO_IPV6,
+		.hooknum = NF_INET_LOCAL_IN,
+		.priority = INT_MIN,
+	},
+	{
+		.hook = tr_present_in,
+		.pf = NFPROTO_IPV4,
+		.hooknum = NF_INET_LOCAL_IN,
+		.priority = INT_MAX,
+	},
+	{
+		.hook = tr_present_in,
+		.pf = NFPROTO_IPV6,
+		.hooknum = NF_INET_LOCAL_IN,
+		.priority = INT_MAX,
+	},
+#ifndef TR_HAVE_NETDEV_EGRESS
+	{
+		.hook = tr_inside_post_routing,
+		.pf = NFPROTO_IPV4,
+		.hooknum = NF_INET_POST_ROUTING,
+		.priority = INT_MAX,
+	},
+	{
+		.hook = tr_inside_post_routing,
+		.pf = NFPROTO_IPV6,
+		.hooknum = NF_INET_POST_ROUTING,
+		.priority = INT_MAX,
+	},
+#endif
+};
 
 struct tr_net *tr_device_net(struct net *net)
 {
@@ -18,7 +75,18 @@ struct tr_net *tr_device_net(struct net *net)
 
 enum tailrace_state tr_device_state(struct tr_device *tdev)
 {
-	return TAILRACE_STATE_CLOSED;
+	if (!rcu_access_pointer(tdev->filter.policy))
+		return TAILRACE_STATE_CLOSED;
+	return tr_sock_is_alive(&tdev->sock) ? TAILRACE_STATE_ACTIVE :
+					       TAILRACE_STATE_ORPHANED;
+}
+
+void tr_device_announce(struct tr_device *tdev)
+{
+	enum tailrace_state state = tr_device_state(tdev);
+
+	if (xchg(&tdev->state, state) != state)
+		tr_event_state(&tdev->events, state);
 }
 
 struct tr_device *tr_device_get(struct tr_net *tn, int ifindex,
@@ -59,41 +127,145 @@ int tr_device_set_port(struct tr_device *tdev, __be16 port,
 	return 0;
 }
 
+static void peer_active(struct tr_peers *peers, struct tr_peer *peer)
+{
+	struct tr_device *tdev = container_of(peers, struct tr_device, peers);
+
+	tr_event_peer(&tdev->events, peer->id, true);
+}
+
+static void peer_idle(struct tr_peers *peers, struct tr_peer *peer)
+{
+	struct tr_device *tdev = container_of(peers, struct tr_device, peers);
+
+	tr_event_peer(&tdev->events, peer->id, false);
+}
+
 static void tick(struct work_struct *work)
 {
 	struct tr_device *tdev =
 		container_of(to_delayed_work(work), struct tr_device, tick);
 
 	tr_sock_reap(&tdev->sock);
-	queue_delayed_work(wq, &tdev->tick, round_jiffies_relative(HZ));
+	tr_device_announce(tdev);
+	if (!(++tdev->ticks % IDLE_SCAN_TICKS))
+		tr_peers_scan_idle(&tdev->peers, peer_idle);
+	queue_delayed_work(tr_wq, &tdev->tick, round_jiffies_relative(HZ));
 }
 
-static void destroy(struct tr_device *tdev)
+static void destroy(struct work_struct *work)
 {
+	struct tr_device *tdev = container_of(work, struct tr_device, free);
+
+	tr_aliases_uninit(&tdev->aliases);
+	tr_filter_uninit(&tdev->filter);
+	tr_peers_uninit(&tdev->peers);
 	free_percpu(tdev->stats);
-	kfree(tdev);
+	kvfree(tdev);
 }
 
-static void destroy_work(struct work_struct *work)
+static struct tr_device *create(struct tr_net *tn, struct net_device *dev,
+				__be16 port)
 {
-	destroy(container_of(to_rcu_work(work), struct tr_device, free));
-}
-
-static struct tr_device *create(void)
-{
-	struct tr_device *tdev = kzalloc(sizeof(*tdev), GFP_KERNEL);
+	struct tr_device *tdev = kvzalloc(sizeof(*tdev), GFP_KERNEL);
+	static u64 serial;
 
 	if (!tdev)
 		return NULL;
 	tdev->stats = tr_stats_alloc();
-	if (!tdev->stats) {
-		kfree(tdev);
-		return NULL;
-	}
+	if (!tdev->stats)
+		goto err_free;
+	if (tr_peers_init(&tdev->peers, peer_active))
+		goto err_stats;
+	if (tr_filter_init(&tdev->filter))
+		goto err_peers;
+	if (tr_aliases_init(&tdev->aliases))
+		goto err_filter;
+
+	tdev->tn = tn;
+	tdev->dev = dev;
+	tdev->serial = ++serial; /* under RTNL */
+	tdev->port = port;
+	tdev->state = TAILRACE_STATE_CLOSED;
 	tr_sock_init(&tdev->sock);
+	tr_ratelimit_init(&tdev->limit, AGENT_RATE, AGENT_BURST);
+	tr_events_init(&tdev->events, tn->net, dev->ifindex);
+	tr_tsmp_init(&tdev->tsmp, dev, tdev->stats, &tdev->events);
+	INIT_LIST_HEAD(&tdev->transactions);
 	INIT_DELAYED_WORK(&tdev->tick, tick);
-	INIT_RCU_WORK(&tdev->free, destroy_work);
+	INIT_WORK(&tdev->free, destroy);
 	return tdev;
+
+err_filter:
+	tr_filter_uninit(&tdev->filter);
+err_peers:
+	tr_peers_uninit(&tdev->peers);
+err_stats:
+	free_percpu(tdev->stats);
+err_free:
+	kvfree(tdev);
+	return NULL;
+}
+
+static int register_dev_hooks(struct tr_device *tdev)
+{
+	int ret;
+
+	tdev->hooks[0] = (struct nf_hook_ops){
+		.hook = tr_inside_in,
+		.dev = tdev->dev,
+		.priv = tdev,
+		.pf = NFPROTO_NETDEV,
+		.hooknum = NF_NETDEV_INGRESS,
+		.priority = INT_MIN,
+	};
+	ret = nf_register_net_hook(tdev->tn->net, &tdev->hooks[0]);
+	if (ret)
+		return ret;
+#ifdef TR_HAVE_NETDEV_EGRESS
+	tdev->hooks[1] = tdev->hooks[0];
+	tdev->hooks[1].hook = tr_inside_out;
+	tdev->hooks[1].hooknum = NF_NETDEV_EGRESS;
+	tdev->hooks[1].priority = INT_MAX;
+	ret = nf_register_net_hook(tdev->tn->net, &tdev->hooks[1]);
+	if (ret)
+		nf_unregister_net_hook(tdev->tn->net, &tdev->hooks[0]);
+#endif
+	return ret;
+}
+
+static void unregister_dev_hooks(struct tr_device *tdev)
+{
+#ifdef TR_HAVE_NETDEV_EGRESS
+	nf_unregister_net_hook(tdev->tn->net, &tdev->hooks[1]);
+#endif
+	nf_unregister_net_hook(tdev->tn->net, &tdev->hooks[0]);
+}
+
+/* The namespace's hooks come with its first device. */
+static int register_hooks(struct tr_device *tdev)
+{
+	int ret;
+
+	if (list_empty(&tdev->tn->devices)) {
+		ret = nf_register_net_hooks(tdev->tn->net, net_hooks,
+					    ARRAY_SIZE(net_hooks));
+		if (ret)
+			return ret;
+	}
+	ret = register_dev_hooks(tdev);
+	if (ret && list_empty(&tdev->tn->devices))
+		nf_unregister_net_hooks(tdev->tn->net, net_hooks,
+					ARRAY_SIZE(net_hooks));
+	return ret;
+}
+
+static void unregister_hooks(struct tr_device *tdev)
+{
+	unregister_dev_hooks(tdev);
+	if (list_empty(&tdev->tn->devices))
+		nf_unregister_net_hooks(tdev->tn->net, net_hooks,
+					ARRAY_SIZE(net_hooks));
 }
 
 static bool is_wireguard(const struct net_device *dev)
@@ -107,6 +279,7 @@ int tr_device_attach(struct tr_net *tn, int ifindex, __be16 port,
 {
 	struct net_device *dev;
 	struct tr_device *tdev;
+	int ret;
 
 	ASSERT_RTNL();
 	lockdep_assert_held(&tn->lock);
@@ -127,15 +300,18 @@ int tr_device_attach(struct tr_net *tn, int ifindex, __be16 port,
 	if (port_is_taken(tn, NULL, port, extack))
 		return -EADDRINUSE;
 
-	tdev = create();
+	tdev = create(tn, dev, port);
 	if (!tdev)
 		return -ENOMEM;
-	tdev->tn = tn;
-	tdev->dev = dev;
-	tdev->port = port;
+	ret = register_hooks(tdev);
+	if (ret) {
+		NL_SET_ERR_MSG(extack, "cannot hook into the device");
+		destroy(&tdev->free);
+		return ret;
+	}
 	dev_hold(dev);
 	list_add_tail_rcu(&tdev->list, &tn->devices);
-	queue_delayed_work(wq, &tdev->tick, HZ);
+	queue_delayed_work(tr_wq, &tdev->tick, HZ);
 	return 0;
 }
 
@@ -144,14 +320,17 @@ void tr_device_detach(struct tr_device *tdev)
 	lockdep_assert_held(&tdev->tn->lock);
 
 	list_del_rcu(&tdev->list);
+	unregister_hooks(tdev);
+	/* No packet is in our hands any more after this. */
+	synchronize_net();
+	tr_transactions_drop(tdev, 0);
 	tr_sock_uninit(&tdev->sock);
 	cancel_delayed_work_sync(&tdev->tick);
-	/*
-	 * Packets may still be under way in @tdev and look at @dev: it outlives
-	 * them, as unregistering a device waits for a grace period after this.
-	 */
+	tr_tsmp_uninit(&tdev->tsmp);
+	tr_events_uninit(&tdev->events);
 	dev_put(tdev->dev);
-	queue_rcu_work(wq, &tdev->free);
+	/* Takes its time, which the RTNL's holder may not have. */
+	queue_work(tr_wq, &tdev->free);
 }
 
 static int netdev_event(struct notifier_block *nb, unsigned long event,
@@ -209,8 +388,8 @@ int tr_device_init(void)
 {
 	int ret;
 
-	wq = alloc_workqueue("tailrace", WQ_UNBOUND, 0);
-	if (!wq)
+	tr_wq = alloc_workqueue("tailrace", WQ_UNBOUND, 0);
+	if (!tr_wq)
 		return -ENOMEM;
 	ret = register_pernet_subsys(&net_ops);
 	if (ret)
@@ -223,7 +402,7 @@ int tr_device_init(void)
 err_net:
 	unregister_pernet_subsys(&net_ops);
 err_wq:
-	destroy_workqueue(wq);
+	destroy_workqueue(tr_wq);
 	return ret;
 }
 
@@ -231,7 +410,7 @@ void tr_device_uninit(void)
 {
 	unregister_netdevice_notifier(&netdev_notifier);
 	unregister_pernet_subsys(&net_ops);
-	/* Waits for tr_device.free to be queued, then for it to have run. */
+	/* Frees the devices; then what that left to RCU. */
+	destroy_workqueue(tr_wq);
 	rcu_barrier();
-	destroy_workqueue(wq);
 }

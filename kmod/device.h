@@ -11,10 +11,19 @@
 #include <linux/netfilter.h>
 #include <linux/workqueue.h>
 
+#include "alias.h"
+#include "event.h"
+#include "filter.h"
+#include "peer.h"
+#include "ratelimit.h"
 #include "sock.h"
 #include "stats.h"
+#include "tsmp.h"
 
 struct netlink_ext_ack;
+
+/* For everything that is put off to process context. */
+extern struct workqueue_struct *tr_wq;
 
 /**
  * struct tr_net - what a network namespace has
@@ -34,23 +43,43 @@ struct tr_net {
  * @list: in tr_net.devices
  * @tn: namespace of @dev
  * @dev: held until detached
+ * @serial: no two attachments have the same
  * @port: WireGuard's, on all addresses of @tn's namespace
+ * @state: as last announced
  * @stats: counters
  * @sock: the agent's
- * @state: as last announced
+ * @limit: what reaches it
+ * @filter: inside the tunnel
+ * @peers: inside the tunnel
+ * @aliases: outside of it
+ * @events: for the agent
+ * @tsmp: inside the tunnel
+ * @transactions: struct tr_transaction, policies under construction
+ * @hooks: on @dev
  * @tick: once a second
+ * @ticks: how often
  * @free: after readers are gone
  */
 struct tr_device {
 	struct list_head list;
 	struct tr_net *tn;
 	struct net_device *dev;
+	u64 serial;
 	__be16 port;
+	enum tailrace_state state;
 	struct tr_stats __percpu *stats;
 	struct tr_sock sock;
-	enum tailrace_state state;
+	struct tr_ratelimit limit;
+	struct tr_filter filter;
+	struct tr_peers peers;
+	struct tr_aliases aliases;
+	struct tr_event_queue events;
+	struct tr_tsmp tsmp;
+	struct list_head transactions;
+	struct nf_hook_ops hooks[2];
 	struct delayed_work tick;
-	struct rcu_work free;
+	unsigned int ticks;
+	struct work_struct free;
 };
 
 int tr_device_init(void);
@@ -104,6 +133,23 @@ static inline struct tr_device *tr_device_by_port(struct tr_net *tn,
 	return NULL;
 }
 
+/* The attached device or NULL. RCU read side. */
+static inline struct tr_device *tr_device_by_dev(struct tr_net *tn,
+						 const struct net_device *dev)
+{
+	struct tr_device *tdev;
+
+	list_for_each_entry_rcu(tdev, &tn->devices, list) {
+		if (tdev->dev == dev)
+			return tdev;
+	}
+	return NULL;
+}
+
+/* Any context. */
 enum tailrace_state tr_device_state(struct tr_device *tdev);
+
+/* Tells the agent if the state has changed. Any context. */
+void tr_device_announce(struct tr_device *tdev);
 
 #endif

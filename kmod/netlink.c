@@ -3,17 +3,10 @@
 
 #include "device.h"
 #include "netlink.h"
+#include "policy.h"
+#include "transaction.h"
 
-/* Refuses a request without an attribute it needs, by name. */
-#define REQUIRE(info, attr)                                               \
-	do {                                                              \
-		if (!(info)->attrs[attr]) {                               \
-			NL_SET_ERR_MSG((info)->extack, #attr " missing"); \
-			return -EINVAL;                                   \
-		}                                                         \
-	} while (0)
-
-static const struct nla_policy device_policy[TAILRACE_A_DEVICE_MAX + 1] = {
+static const struct nla_policy device_attrs[TAILRACE_A_DEVICE_MAX + 1] = {
 	[TAILRACE_A_DEVICE_IFINDEX] = NLA_POLICY_MIN(NLA_U32, 1),
 	[TAILRACE_A_DEVICE_PORT] = NLA_POLICY_MIN(NLA_U16, 1),
 	[TAILRACE_A_DEVICE_FD] = NLA_POLICY_MIN(NLA_S32, 0),
@@ -24,8 +17,8 @@ static int dev_attach(struct sk_buff *skb, struct genl_info *info)
 	struct tr_net *tn = tr_device_net(genl_info_net(info));
 	int ret;
 
-	REQUIRE(info, TAILRACE_A_DEVICE_IFINDEX);
-	REQUIRE(info, TAILRACE_A_DEVICE_PORT);
+	TR_REQUIRE(info->attrs, info->extack, TAILRACE_A_DEVICE_IFINDEX);
+	TR_REQUIRE(info->attrs, info->extack, TAILRACE_A_DEVICE_PORT);
 
 	rtnl_lock();
 	mutex_lock(&tn->lock);
@@ -38,10 +31,9 @@ static int dev_attach(struct sk_buff *skb, struct genl_info *info)
 	return ret;
 }
 
-/* Return: the device with @tn->lock held, or NULL. */
-static struct tr_device *lock_device(struct tr_net *tn,
-				     const struct nlattr *ifindex,
-				     struct netlink_ext_ack *extack)
+struct tr_device *tr_netlink_lock(struct tr_net *tn,
+				  const struct nlattr *ifindex,
+				  struct netlink_ext_ack *extack)
 {
 	struct tr_device *tdev;
 
@@ -57,9 +49,9 @@ static int dev_detach(struct sk_buff *skb, struct genl_info *info)
 	struct tr_net *tn = tr_device_net(genl_info_net(info));
 	struct tr_device *tdev;
 
-	REQUIRE(info, TAILRACE_A_DEVICE_IFINDEX);
-	tdev = lock_device(tn, info->attrs[TAILRACE_A_DEVICE_IFINDEX],
-			   info->extack);
+	TR_REQUIRE(info->attrs, info->extack, TAILRACE_A_DEVICE_IFINDEX);
+	tdev = tr_netlink_lock(tn, info->attrs[TAILRACE_A_DEVICE_IFINDEX],
+			       info->extack);
 	if (!tdev)
 		return -ENODEV;
 	tr_device_detach(tdev);
@@ -73,10 +65,10 @@ static int dev_set(struct sk_buff *skb, struct genl_info *info)
 	struct tr_device *tdev;
 	int ret;
 
-	REQUIRE(info, TAILRACE_A_DEVICE_IFINDEX);
-	REQUIRE(info, TAILRACE_A_DEVICE_PORT);
-	tdev = lock_device(tn, info->attrs[TAILRACE_A_DEVICE_IFINDEX],
-			   info->extack);
+	TR_REQUIRE(info->attrs, info->extack, TAILRACE_A_DEVICE_IFINDEX);
+	TR_REQUIRE(info->attrs, info->extack, TAILRACE_A_DEVICE_PORT);
+	tdev = tr_netlink_lock(tn, info->attrs[TAILRACE_A_DEVICE_IFINDEX],
+			       info->extack);
 	if (!tdev)
 		return -ENODEV;
 	ret = tr_device_set_port(
@@ -88,9 +80,21 @@ static int dev_set(struct sk_buff *skb, struct genl_info *info)
 
 static int fill_device(struct sk_buff *skb, struct tr_device *tdev)
 {
+	const struct tr_policy *policy = rcu_dereference_protected(
+		tdev->filter.policy, lockdep_is_held(&tdev->tn->lock));
+
 	if (nla_put_u32(skb, TAILRACE_A_DEVICE_IFINDEX, tdev->dev->ifindex) ||
 	    nla_put_u16(skb, TAILRACE_A_DEVICE_PORT, ntohs(tdev->port)) ||
-	    nla_put_u32(skb, TAILRACE_A_DEVICE_STATE, tr_device_state(tdev)))
+	    nla_put_u32(skb, TAILRACE_A_DEVICE_STATE, tr_device_state(tdev)) ||
+	    nla_put_u32(skb, TAILRACE_A_DEVICE_GENERATION,
+			policy ? tr_policy_generation(policy) : 0) ||
+	    nla_put_u32(skb, TAILRACE_A_DEVICE_RULES,
+			policy ? tr_policy_n_rules(policy) : 0) ||
+	    nla_put_u32(skb, TAILRACE_A_DEVICE_PEERS, tdev->peers.n_peers) ||
+	    nla_put_u32(skb, TAILRACE_A_DEVICE_FLOWS,
+			tr_filter_flows(&tdev->filter)) ||
+	    nla_put_u32(skb, TAILRACE_A_DEVICE_FLOWS_MAX,
+			tr_filter_flows_max(&tdev->filter)))
 		return -EMSGSIZE;
 	return 0;
 }
@@ -102,14 +106,14 @@ static int dev_get(struct sk_buff *skb, struct genl_info *info)
 	struct sk_buff *reply;
 	void *hdr;
 
-	REQUIRE(info, TAILRACE_A_DEVICE_IFINDEX);
+	TR_REQUIRE(info->attrs, info->extack, TAILRACE_A_DEVICE_IFINDEX);
 	reply = genlmsg_new(NLMSG_DEFAULT_SIZE, GFP_KERNEL);
 	if (!reply)
 		return -ENOMEM;
 	hdr = genlmsg_put_reply(reply, info, &tr_netlink_family, 0,
 				TAILRACE_CMD_DEV_GET);
-	tdev = lock_device(tn, info->attrs[TAILRACE_A_DEVICE_IFINDEX],
-			   info->extack);
+	tdev = tr_netlink_lock(tn, info->attrs[TAILRACE_A_DEVICE_IFINDEX],
+			       info->extack);
 	if (!tdev) {
 		nlmsg_free(reply);
 		return -ENODEV;
@@ -154,34 +158,145 @@ static int socket_bind(struct sk_buff *skb, struct genl_info *info)
 	struct tr_device *tdev;
 	int ret;
 
-	REQUIRE(info, TAILRACE_A_DEVICE_IFINDEX);
-	REQUIRE(info, TAILRACE_A_DEVICE_FD);
-	tdev = lock_device(tn, info->attrs[TAILRACE_A_DEVICE_IFINDEX],
-			   info->extack);
+	TR_REQUIRE(info->attrs, info->extack, TAILRACE_A_DEVICE_IFINDEX);
+	TR_REQUIRE(info->attrs, info->extack, TAILRACE_A_DEVICE_FD);
+	tdev = tr_netlink_lock(tn, info->attrs[TAILRACE_A_DEVICE_IFINDEX],
+			       info->extack);
 	if (!tdev)
 		return -ENODEV;
 	ret = tr_sock_bind(&tdev->sock, tn->net,
 			   nla_get_s32(info->attrs[TAILRACE_A_DEVICE_FD]),
 			   tdev->port, info->extack);
+	if (!ret)
+		tr_device_announce(tdev);
 	mutex_unlock(&tn->lock);
 	return ret;
 }
 
-#define OP(name, attrs, ...)                                     \
-	{                                                        \
-		.cmd = TAILRACE_CMD_##name,                      \
-		.flags = GENL_UNS_ADMIN_PERM,                    \
-		.policy = attrs##_policy,                        \
-		.maxattr = ARRAY_SIZE(attrs##_policy) - 1,       \
-		__VA_ARGS__                                      \
+static const struct nla_policy stats_attrs[TAILRACE_A_STATS_MAX + 1] = {
+	[TAILRACE_A_STATS_IFINDEX] = NLA_POLICY_MIN(NLA_U32, 1),
+};
+
+static int fill_stats(struct sk_buff *skb, struct tr_device *tdev)
+{
+	struct tr_stats_sum sum;
+	int i;
+
+	tr_stats_read(tdev->stats, &sum);
+	if (nla_put_u32(skb, TAILRACE_A_STATS_IFINDEX, tdev->dev->ifindex) ||
+	    nla_put_64bit(skb, TAILRACE_A_STATS_DROP, sizeof(sum.drop),
+			  sum.drop, TAILRACE_A_STATS_PAD))
+		return -EMSGSIZE;
+	for (i = TAILRACE_A_STATS_IFINDEX + 1; i <= TAILRACE_A_STATS_MAX; i++) {
+		if (i != TAILRACE_A_STATS_DROP && i != TAILRACE_A_STATS_PAD &&
+		    nla_put_u64_64bit(skb, i, sum.n[i], TAILRACE_A_STATS_PAD))
+			return -EMSGSIZE;
+	}
+	return 0;
+}
+
+static int stats_get(struct sk_buff *skb, struct genl_info *info)
+{
+	struct tr_net *tn = tr_device_net(genl_info_net(info));
+	struct tr_device *tdev;
+	struct sk_buff *reply;
+	void *hdr;
+	int ret;
+
+	TR_REQUIRE(info->attrs, info->extack, TAILRACE_A_STATS_IFINDEX);
+	reply = genlmsg_new(NLMSG_DEFAULT_SIZE, GFP_KERNEL);
+	if (!reply)
+		return -ENOMEM;
+	hdr = genlmsg_put_reply(reply, info, &tr_netlink_family, 0,
+				TAILRACE_CMD_STATS_GET);
+	tdev = tr_netlink_lock(tn, info->attrs[TAILRACE_A_STATS_IFINDEX],
+			       info->extack);
+	if (!tdev) {
+		nlmsg_free(reply);
+		return -ENODEV;
+	}
+	ret = fill_stats(reply, tdev);
+	mutex_unlock(&tn->lock);
+	if (ret) {
+		nlmsg_free(reply);
+		return ret;
+	}
+	genlmsg_end(reply, hdr);
+	return genlmsg_reply(reply, info);
+}
+
+static const struct nla_policy tsmp_attrs[TAILRACE_A_TSMP_MAX + 1] = {
+	[TAILRACE_A_TSMP_IFINDEX] = NLA_POLICY_MIN(NLA_U32, 1),
+	[TAILRACE_A_TSMP_SRC] = NLA_POLICY_RANGE(NLA_BINARY, 4, 16),
+	[TAILRACE_A_TSMP_DST] = NLA_POLICY_RANGE(NLA_BINARY, 4, 16),
+	[TAILRACE_A_TSMP_PAYLOAD] =
+		NLA_POLICY_RANGE(NLA_BINARY, 1, TAILRACE_MAX_TSMP),
+};
+
+static int tsmp_send(struct sk_buff *skb, struct genl_info *info)
+{
+	struct tr_net *tn = tr_device_net(genl_info_net(info));
+	struct nlattr **attrs = info->attrs;
+	struct tr_device *tdev;
+	int len, ret;
+
+	TR_REQUIRE(attrs, info->extack, TAILRACE_A_TSMP_IFINDEX);
+	TR_REQUIRE(attrs, info->extack, TAILRACE_A_TSMP_SRC);
+	TR_REQUIRE(attrs, info->extack, TAILRACE_A_TSMP_DST);
+	TR_REQUIRE(attrs, info->extack, TAILRACE_A_TSMP_PAYLOAD);
+	len = nla_len(attrs[TAILRACE_A_TSMP_SRC]);
+	if ((len != 4 && len != 16) ||
+	    nla_len(attrs[TAILRACE_A_TSMP_DST]) != len) {
+		NL_SET_ERR_MSG(info->extack, "addresses of unlike lengths");
+		return -EINVAL;
+	}
+	tdev = tr_netlink_lock(tn, attrs[TAILRACE_A_TSMP_IFINDEX],
+			       info->extack);
+	if (!tdev)
+		return -ENODEV;
+	ret = tr_tsmp_send(&tdev->tsmp, len == 4 ? AF_INET : AF_INET6,
+			   nla_data(attrs[TAILRACE_A_TSMP_SRC]),
+			   nla_data(attrs[TAILRACE_A_TSMP_DST]),
+			   nla_data(attrs[TAILRACE_A_TSMP_PAYLOAD]),
+			   nla_len(attrs[TAILRACE_A_TSMP_PAYLOAD]));
+	if (ret == -ENETDOWN)
+		NL_SET_ERR_MSG(info->extack,
+			       "the device is down or has no such peer");
+	mutex_unlock(&tn->lock);
+	return ret;
+}
+
+#define OP(name, attrs, ...)                     \
+	{                                        \
+		.cmd = TAILRACE_CMD_##name,      \
+		.flags = GENL_UNS_ADMIN_PERM,    \
+		.policy = attrs,                 \
+		.maxattr = ARRAY_SIZE(attrs) - 1, \
+		__VA_ARGS__                      \
 	}
 
 static const struct genl_ops ops[] = {
-	OP(DEV_ATTACH, device, .doit = dev_attach),
-	OP(DEV_DETACH, device, .doit = dev_detach),
-	OP(DEV_SET, device, .doit = dev_set),
-	OP(DEV_GET, device, .doit = dev_get, .dumpit = dev_dump),
-	OP(SOCKET_BIND, device, .doit = socket_bind),
+	OP(DEV_ATTACH, device_attrs, .doit = dev_attach),
+	OP(DEV_DETACH, device_attrs, .doit = dev_detach),
+	OP(DEV_SET, device_attrs, .doit = dev_set),
+	OP(DEV_GET, device_attrs, .doit = dev_get, .dumpit = dev_dump),
+	OP(SOCKET_BIND, device_attrs, .doit = socket_bind),
+	OP(POLICY_BEGIN, tr_netlink_policy_attrs,
+	   .doit = tr_netlink_policy_begin),
+	OP(POLICY_ADD, tr_netlink_policy_attrs, .doit = tr_netlink_policy_add),
+	OP(POLICY_COMMIT, tr_netlink_policy_attrs,
+	   .doit = tr_netlink_policy_commit),
+	OP(POLICY_GET, tr_netlink_policy_attrs,
+	   .start = tr_netlink_policy_start, .dumpit = tr_netlink_policy_dump),
+	OP(ALIAS_SET, tr_netlink_alias_attrs, .doit = tr_netlink_alias_set),
+	OP(ALIAS_DEL, tr_netlink_alias_attrs, .doit = tr_netlink_alias_del),
+	OP(ALIAS_GET, tr_netlink_alias_attrs, .dumpit = tr_netlink_alias_dump),
+	OP(PEER_SET, tr_netlink_peer_attrs, .doit = tr_netlink_peer_set),
+	OP(PEER_DEL, tr_netlink_peer_attrs, .doit = tr_netlink_peer_del),
+	OP(PEER_GET, tr_netlink_peer_attrs, .start = tr_netlink_peer_start,
+	   .dumpit = tr_netlink_peer_dump),
+	OP(STATS_GET, stats_attrs, .doit = stats_get),
+	OP(TSMP_SEND, tsmp_attrs, .doit = tsmp_send),
 };
 
 static const struct genl_multicast_group groups[] = {
@@ -200,12 +315,41 @@ struct genl_family tr_netlink_family __ro_after_init = {
 	.n_mcgrps = ARRAY_SIZE(groups),
 };
 
+/* A netlink socket is gone, and with it what it has not committed. */
+static int release(struct notifier_block *nb, unsigned long event, void *ptr)
+{
+	struct netlink_notify *notify = ptr;
+	struct tr_net *tn = tr_device_net(notify->net);
+	struct tr_device *tdev;
+
+	if (event != NETLINK_URELEASE || notify->protocol != NETLINK_GENERIC)
+		return NOTIFY_DONE;
+	mutex_lock(&tn->lock);
+	list_for_each_entry(tdev, &tn->devices, list)
+		tr_transactions_drop(tdev, notify->portid);
+	mutex_unlock(&tn->lock);
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block notifier = {
+	.notifier_call = release,
+};
+
 int __init tr_netlink_init(void)
 {
-	return genl_register_family(&tr_netlink_family);
+	int ret;
+
+	ret = netlink_register_notifier(&notifier);
+	if (ret)
+		return ret;
+	ret = genl_register_family(&tr_netlink_family);
+	if (ret)
+		netlink_unregister_notifier(&notifier);
+	return ret;
 }
 
 void tr_netlink_uninit(void)
 {
 	genl_unregister_family(&tr_netlink_family);
+	netlink_unregister_notifier(&notifier);
 }

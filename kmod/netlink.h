@@ -1,12 +1,60 @@
 /* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The netlink interface. netlink.c has the family and what is about a device
+ * as a whole, netlink_policy.c and netlink_peer.c the rest of its commands.
+ */
 #ifndef _TR_NETLINK_H
 #define _TR_NETLINK_H
 
 #include <net/genetlink.h>
 
+#include "../uapi/tailrace.h"
+
+struct tr_device;
+struct tr_net;
+
 extern struct genl_family tr_netlink_family;
 
 int tr_netlink_init(void);
 void tr_netlink_uninit(void);
+
+/* Refuses a request without an attribute it needs, by name. */
+#define TR_REQUIRE(attrs, extack, attr)                            \
+	do {                                                       \
+		if (!(attrs)[attr]) {                              \
+			NL_SET_ERR_MSG(extack, #attr " missing"); \
+			return -EINVAL;                            \
+		}                                                  \
+	} while (0)
+
+/**
+ * tr_netlink_lock() - find the device a request is about
+ * @tn: of the request
+ * @ifindex: u32
+ * @extack: text on error
+ *
+ * Return: the device with @tn->lock held, or NULL: -ENODEV.
+ */
+struct tr_device *tr_netlink_lock(struct tr_net *tn,
+				  const struct nlattr *ifindex,
+				  struct netlink_ext_ack *extack);
+
+extern const struct nla_policy
+	tr_netlink_policy_attrs[TAILRACE_A_POLICY_MAX + 1];
+extern const struct nla_policy tr_netlink_alias_attrs[TAILRACE_A_ALIAS_MAX + 1];
+extern const struct nla_policy tr_netlink_peer_attrs[TAILRACE_A_PEER_MAX + 1];
+
+int tr_netlink_policy_begin(struct sk_buff *skb, struct genl_info *info);
+int tr_netlink_policy_add(struct sk_buff *skb, struct genl_info *info);
+int tr_netlink_policy_commit(struct sk_buff *skb, struct genl_info *info);
+int tr_netlink_policy_start(struct netlink_callback *cb);
+int tr_netlink_policy_dump(struct sk_buff *skb, struct netlink_callback *cb);
+int tr_netlink_alias_set(struct sk_buff *skb, struct genl_info *info);
+int tr_netlink_alias_del(struct sk_buff *skb, struct genl_info *info);
+int tr_netlink_alias_dump(struct sk_buff *skb, struct netlink_callback *cb);
+int tr_netlink_peer_set(struct sk_buff *skb, struct genl_info *info);
+int tr_netlink_peer_del(struct sk_buff *skb, struct genl_info *info);
+int tr_netlink_peer_start(struct netlink_callback *cb);
+int tr_netlink_peer_dump(struct sk_buff *skb, struct netlink_callback *cb);
 
 #endif

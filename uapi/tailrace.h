@@ -136,7 +136,7 @@ enum tailrace_cmd {
 	TAILRACE_CMD_PEER_SET,
 	/* PEER_IFINDEX, PEER_ID. */
 	TAILRACE_CMD_PEER_DEL,
-	/* dump: PEER_IFINDEX. */
+	/* dump: PEER_IFINDEX. A message may be as long as its peer's routes. */
 	TAILRACE_CMD_PEER_GET,
 	/* do: STATS_IFINDEX. */
 	TAILRACE_CMD_STATS_GET,
@@ -224,6 +224,7 @@ enum {
 	TAILRACE_A_PEER_IFINDEX, /* u32 */
 	TAILRACE_A_PEER_ID, /* u32, 1 .. 0xffffff, chosen by the agent */
 	TAILRACE_A_PEER_FLAGS, /* u32, enum tailrace_peer_flags */
+	/* Both may be repeated: an attribute takes up to 64 KiB. */
 	TAILRACE_A_PEER_ADDRS, /* struct tailrace_addr[]: own addresses */
 	TAILRACE_A_PEER_ROUTES, /* struct tailrace_addr[]: allowed IPs */
 	TAILRACE_A_PEER_CAPS, /* u32[] */
@@ -270,6 +271,7 @@ enum {
 	TAILRACE_A_STATS_DROP, /* u64[__TAILRACE_DROP_MAX] */
 	TAILRACE_A_STATS_PAD,
 	TAILRACE_A_STATS_STEER_PONGS, /* u64, of STEER_NO_SOCKET: answered pings */
+	TAILRACE_A_STATS_STEER_PORTMAP, /* u64, NAT-PMP and PCP replies */
 	__TAILRACE_A_STATS_MAX
 };
 #define TAILRACE_A_STATS_MAX (__TAILRACE_A_STATS_MAX - 1)

@@ -94,7 +94,6 @@ os.wait()
 with inside('b'):
     same(len(Module().devices()), 1, 'a socket whose owner is gone')
 sh('ip netns del b')
-netns('b')
 ok(until(lambda: int(sh("awk '$1 == \"tailrace\" {print $3}' /proc/modules"))
          == 0), 'nothing holds the module')
 

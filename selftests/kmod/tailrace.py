@@ -418,8 +418,11 @@ def module_in(name):
 
 
 def netns(*names):
+    """Fresh namespaces, and a fresh module before them."""
+    sh('modprobe -r tailrace; modprobe tailrace')
     for name in names:
-        sh('ip netns add %s; ip -n %s link set lo up' % (name, name))
+        sh('ip netns del %s 2>/dev/null || :; ip netns add %s; '
+           'ip -n %s link set lo up' % (name, name, name))
         sh('ip netns exec %s sysctl -qw net.ipv6.conf.all.accept_dad=0 '
            'net.ipv6.conf.default.accept_dad=0' % name)
 
@@ -472,7 +475,7 @@ def ok(good, name):
 
 def same(got, want, name):
     if not ok(got == want, name):
-        print('#  got: %r\n# want: %r' % (got, want), flush=True)
+        print('#  got: %.300r\n# want: %.300r' % (got, want), flush=True)
 
 
 def refused(name, text, function, *args, **kwargs):
