@@ -26,13 +26,14 @@
 #include "version.h"
 
 #define DEFAULT_STATE_DIR "/var/lib/tailrace"
-#define DEFAULT_SOCKET "/run/tailrace/tailraced.sock"
+#define RUN_DIR "/run/tailrace"
+#define DEFAULT_SOCKET RUN_DIR "/tailraced.sock"
 #define DEFAULT_PORT 41641
 
 struct options {
 	const char *state_dir, *socket, *user, *ca_file;
 	char ifname[16];
-	char run_dir[108];
+	char run_dir[64]; /* the engine's own, for this device */
 	uint16_t port;
 	bool verbose, cleanup;
 };
@@ -40,7 +41,8 @@ struct options {
 static void usage(FILE *f)
 {
 	fputs("Usage: tailraced [options]\n"
-	      "  --statedir=DIR   keys and preferences (" DEFAULT_STATE_DIR ")\n"
+	      "  --statedir=DIR   keys and preferences (" DEFAULT_STATE_DIR
+	      ")\n"
 	      "  --socket=PATH    LocalAPI (" DEFAULT_SOCKET ")\n"
 	      "  --port=N         UDP port of WireGuard, 0: any (41641)\n"
 	      "  --tun=NAME       WireGuard device (tailrace0)\n"
@@ -56,20 +58,18 @@ static void usage(FILE *f)
 static int parse_options(struct options *o, int argc, char **argv)
 {
 	static const struct option longs[] = {
-		{ "statedir", required_argument, NULL, 's' },
-		{ "state", required_argument, NULL, 's' },
-		{ "socket", required_argument, NULL, 'S' },
-		{ "port", required_argument, NULL, 'p' },
-		{ "tun", required_argument, NULL, 't' },
-		{ "user", required_argument, NULL, 'u' },
-		{ "ca-file", required_argument, NULL, 'c' },
-		{ "verbose", optional_argument, NULL, 'v' },
-		{ "cleanup", no_argument, NULL, 'C' },
-		{ "version", no_argument, NULL, 'V' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 }
-	};
-	const char *slash;
+		{"statedir", required_argument, NULL, 's'},
+		{"state", required_argument, NULL, 's'},
+		{"socket", required_argument, NULL, 'S'},
+		{"port", required_argument, NULL, 'p'},
+		{"tun", required_argument, NULL, 't'},
+		{"user", required_argument, NULL, 'u'},
+		{"ca-file", required_argument, NULL, 'c'},
+		{"verbose", optional_argument, NULL, 'v'},
+		{"cleanup", no_argument, NULL, 'C'},
+		{"version", no_argument, NULL, 'V'},
+		{"help", no_argument, NULL, 'h'},
+		{0}};
 	char *end;
 	long port;
 	int c;
@@ -101,7 +101,8 @@ static int parse_options(struct options *o, int argc, char **argv)
 		case 't':
 			if (!*optarg || strlen(optarg) >= sizeof(o->ifname) ||
 			    strpbrk(optarg, "/ \t\n")) {
-				log_error("--tun takes an interface name of at most 15 characters, not '%s'",
+				log_error("--tun takes an interface name of at "
+					  "most 15 characters, not '%s'",
 					  optarg);
 				return -EINVAL;
 			}
@@ -134,12 +135,7 @@ static int parse_options(struct options *o, int argc, char **argv)
 		log_error("unexpected argument '%s'", argv[optind]);
 		return -EINVAL;
 	}
-	slash = strrchr(o->socket, '/');
-	if (!slash || strlen(o->socket) >= sizeof(o->run_dir)) {
-		log_error("--socket takes a path of at most 107 characters with a directory");
-		return -EINVAL;
-	}
-	memcpy(o->run_dir, o->socket, (size_t)(slash - o->socket));
+	snprintf(o->run_dir, sizeof(o->run_dir), RUN_DIR "/%s", o->ifname);
 	return 0;
 }
 
@@ -148,7 +144,8 @@ static void on_signal(evutil_socket_t sig, short what, void *arg)
 	event_base_loopbreak(arg);
 }
 
-static int engine_run(const struct options *o, int stream, int broker)
+static int engine_run(const struct options *o, int stream, int broker,
+		      int api_fd)
 {
 	struct agent_config config = {
 		.state_dir = o->state_dir,
@@ -162,57 +159,71 @@ static int engine_run(const struct options *o, int stream, int broker)
 	struct event_base *base = event_base_new();
 	struct event *term = evsignal_new(base, SIGTERM, on_signal, base);
 	struct event *intr = evsignal_new(base, SIGINT, on_signal, base);
-	struct localapi *api = NULL;
+	struct localapi *api;
 	struct agent *agent;
 
 	evsignal_add(term, NULL);
 	evsignal_add(intr, NULL);
 	agent = agent_new(base, &config);
-	if (agent)
-		api = localapi_new(agent, o->socket);
-	if (api) {
+	if (agent) {
+		api = localapi_new(agent, api_fd);
 		agent_start(agent);
 		event_base_dispatch(base);
 		localapi_free(api);
-	}
-	if (agent)
 		agent_free(agent);
+	}
 	event_free(term);
 	event_free(intr);
 	event_base_free(base);
-	return api ? 0 : 1;
+	return agent ? 0 : 1;
 }
 
-/* The engine's directories, made while there is someone to own them. */
-static int own_directory(const char *dir, uid_t uid, gid_t gid)
+/* The engine's own directories, made while there is the right to. */
+static int own_directory(const char *dir, const struct passwd *pw)
 {
-	if (mkdir(dir, 0755) && errno != EEXIST) {
+	if (mkdir(dir, 0700) && errno != EEXIST) {
 		log_error("cannot make %s: %s", dir, strerror(errno));
 		return -errno;
 	}
-	if (geteuid() == 0 && chown(dir, uid, gid)) {
-		log_error("cannot give %s to uid %u: %s", dir, uid,
+	if (chown(dir, pw->pw_uid, pw->pw_gid) || chmod(dir, 0700)) {
+		log_error("cannot give %s to %s: %s", dir, pw->pw_name,
 			  strerror(errno));
 		return -errno;
 	}
 	return 0;
 }
 
+static int prepare(const struct options *o, const struct passwd *pw)
+{
+	int fd;
+
+	if (mkdir(RUN_DIR, 0755) && errno != EEXIST) {
+		log_error("cannot make " RUN_DIR ": %s", strerror(errno));
+		return -errno;
+	}
+	if (own_directory(o->state_dir, pw) || own_directory(o->run_dir, pw))
+		return -EPERM;
+	fd = localapi_listen(o->socket);
+	if (fd < 0)
+		log_error("cannot listen on %s: %s", o->socket, strerror(-fd));
+	return fd;
+}
+
 static int start(const struct options *o)
 {
 	const struct passwd *pw = getpwnam(o->user);
-	int stream[2], broker[2], err;
+	int stream[2], broker[2], api, err;
 	const char *what;
 	pid_t engine;
 
 	if (!pw) {
-		log_error("there is no user '%s': 'make install' makes it, or choose another by --user",
+		log_error("there is no user '%s': 'make install' makes it, or "
+			  "choose another by --user",
 			  o->user);
 		return 1;
 	}
-	if (own_directory(o->state_dir, pw->pw_uid, pw->pw_gid) ||
-	    own_directory(o->run_dir, pw->pw_uid, pw->pw_gid) ||
-	    chmod(o->state_dir, 0700))
+	api = prepare(o, pw);
+	if (api < 0)
 		return 1;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, stream) ||
 	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, broker)) {
@@ -225,6 +236,7 @@ static int start(const struct options *o)
 		return 1;
 	}
 	if (engine > 0) {
+		close(api);
 		close(stream[1]);
 		close(broker[1]);
 		log_init("tailraced[kernel]", o->verbose);
@@ -239,12 +251,12 @@ static int start(const struct options *o)
 		log_error("%s: %s", what, strerror(-err));
 		return 1;
 	}
-	return engine_run(o, stream[1], broker[1]);
+	return engine_run(o, stream[1], broker[1], api);
 }
 
 int main(int argc, char **argv)
 {
-	struct rlimit no_core = { 0, 0 };
+	struct rlimit no_core = {0, 0};
 	struct options o;
 	int err;
 

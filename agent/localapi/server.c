@@ -18,7 +18,6 @@
 #include <utlist.h>
 
 #include "engine/agent.h"
-#include "lib/log.h"
 #include "lib/util.h"
 #include "localapi/status.h"
 
@@ -41,7 +40,6 @@ struct pending {
 struct localapi {
 	struct agent *agent;
 	struct evhttp *http;
-	char *path;
 	struct pending *pending;
 	size_t n_pending;
 };
@@ -401,7 +399,7 @@ static void on_request(struct evhttp_request *req, void *arg)
 		   known ? "method not allowed" : "not found");
 }
 
-static int listen_unix(const char *path)
+int localapi_listen(const char *path)
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
 	int fd;
@@ -423,19 +421,12 @@ static int listen_unix(const char *path)
 	return fd;
 }
 
-struct localapi *localapi_new(struct agent *a, const char *path)
+struct localapi *localapi_new(struct agent *a, int fd)
 {
+	struct localapi *l = xcalloc(1, sizeof(*l));
 	struct evconnlistener *listener;
-	struct localapi *l;
-	int fd = listen_unix(path);
 
-	if (fd < 0) {
-		log_error("cannot listen on %s: %s", path, strerror(-fd));
-		return NULL;
-	}
-	l = xcalloc(1, sizeof(*l));
 	l->agent = a;
-	l->path = xstrdup(path);
 	l->http = evhttp_new(a->base);
 	evhttp_set_max_body_size(l->http, LOCALAPI_BODY_MAX);
 	evhttp_set_max_headers_size(l->http, 16384);
@@ -454,7 +445,5 @@ void localapi_free(struct localapi *l)
 	while (l->pending)
 		pending_free(l->pending);
 	evhttp_free(l->http);
-	unlink(l->path);
-	free(l->path);
 	free(l);
 }

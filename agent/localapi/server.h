@@ -14,8 +14,14 @@ struct localapi;
 /* Requests larger than this are refused. */
 #define LOCALAPI_BODY_MAX (1 << 20)
 
-/* Replaces a stale socket at @path. NULL: logged. */
-struct localapi *localapi_new(struct agent *a, const char *path);
+/*
+ * Listens on @path, where it replaces a stale socket. Done while there are
+ * privileges, as the directory may be root's. The socket, or a negative errno.
+ */
+int localapi_listen(const char *path);
+
+/* Serves on @fd, of localapi_listen(); takes ownership. */
+struct localapi *localapi_new(struct agent *a, int fd);
 void localapi_free(struct localapi *l);
 
 #endif
