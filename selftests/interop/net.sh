@@ -190,8 +190,8 @@ loss_set() { # NAME PERCENT
 # Moves a site to another address on the internet, as a laptop that roams.
 site_roam() { # NAME
 	local r=r$1 i=${site_index[$1]}
-	in_ns "$r" ip addr add "203.0.113.2$i/24" dev wan
 	in_ns "$r" ip addr del "203.0.113.1$i/24" dev wan
+	in_ns "$r" ip addr add "203.0.113.2$i/24" dev wan
 	in_ns "$r" ip route replace default via 203.0.113.1
 	in_ns net ip route replace "10.0.$i.0/24" via "203.0.113.2$i"
 	in_ns "$r" conntrack -F 2>/dev/null

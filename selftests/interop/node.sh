@@ -269,6 +269,6 @@ tailrace_end() {
 	[ -n "${vm_pid[$name]-}" ] || return 0
 	tailrace_exec "$name" touch /run/stop 2>/dev/null
 	ok "the kernel under $name has nothing to complain about" \
-		wait "${vm_pid[$name]}"
+		wait "${vm_pid[$name]}" || tail -n 60 "$tmp/$name-vm.log"
 	unset "vm_pid[$name]"
 }
