@@ -164,7 +164,7 @@ check-fuzz:
 check-kmod:
 	@$(call prove,kmod-$(KERNEL),scripts/vm run --suite $(KERNEL) --kmod \
 		--timeout $(if $(filter debug,$(KERNEL)),2400,900) --) \
-		$(KMOD_TESTS)
+		-e selftests/kmod/run $(KMOD_TESTS)
 
 check-net: agent
 	@$(call prove,net,$(SUDO)) $(NET_TESTS)
