@@ -48,8 +48,8 @@ PROGRAMS := $(patsubst agent/%.c,$B/%,$(wildcard $(MAINS)))
 UNIT_TESTS := $(patsubst selftests/unit/%.c,$B/unit/%,\
 		$(wildcard selftests/unit/test-*.c))
 FILTER_TESTS := $(filter $B/unit/test-filter%,$(UNIT_TESTS))
-ifdef SAN # the filter's tests are sanitized always
-UNIT_TESTS := $(filter-out $(FILTER_TESTS),$(UNIT_TESTS))
+ifdef SAN # tests of the module's files are sanitized always
+UNIT_TESTS := $(filter-out $(FILTER_TESTS) $B/unit/test-kmod%,$(UNIT_TESTS))
 endif
 FUZZERS := $(patsubst selftests/fuzz/%.c,build/fuzz/%,\
 		$(wildcard selftests/fuzz/fuzz-*.c))
@@ -81,7 +81,8 @@ $B/interop/%: selftests/interop/%.c $(wildcard selftests/unit/*.h) \
 
 # The module's packet filter, compiled for a test program: shim.h stands in for
 # the kernel's headers.
-SHIM_HEADERS := $(patsubst %,$B/shim/%.h,net/ipv6 $(addprefix linux/,\
+SHIM_HEADERS := $(patsubst %,$B/shim/%.h,net/ipv6 crypto/poly1305 \
+	crypto/utils $(addprefix linux/,\
 	bitmap bitops cache jhash jiffies list log2 mm mutex percpu rcupdate \
 	rhashtable sched seqlock siphash skbuff slab sort spinlock \
 	u64_stats_sync xarray))
@@ -106,6 +107,14 @@ $(FILTER_TESTS): $B/unit/%: selftests/unit/%.c \
 		selftests/unit/tap.h $(SHIM_SRCS:%.c=$B/shim/%.o)
 	@mkdir -p $(@D)
 	$(CC) $(SHIM_FLAGS) -O1 $(SHIM_SANITIZE) -o $@ $< $(SHIM_SRCS:%.c=$B/shim/%.o)
+
+# The module's disco, against the agent's and libsodium.
+DISCO_OBJS := $(patsubst %,$B/shim/%.o,kmod/box kmod/disco selftests/kmod/shim)
+$B/unit/test-kmod-disco: selftests/unit/test-kmod-disco.c $(DISCO_OBJS) \
+		$(wildcard selftests/unit/*.h) $B/libtailrace.a
+	@mkdir -p $(@D)
+	$(CC) $(SHIM_FLAGS) -Iagent -O1 $(SHIM_SANITIZE) -o $@ $< $(DISCO_OBJS) \
+		$B/libtailrace.a $(LDLIBS)
 
 $B/bench/filter: selftests/bench/filter.c $(SHIM_SRCS) $(SHIM_DEPS) \
 		$(SHIM_HEADERS)

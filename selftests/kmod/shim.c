@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <malloc.h>
 
 unsigned long shim_jiffies = 1000;
 long shim_allocations = -1;
@@ -18,6 +19,15 @@ void *shim_alloc(size_t n, size_t size, bool zero)
 	if (p)
 		memset(p, zero ? 0 : 0xa5, size);
 	return p;
+}
+
+void kfree_sensitive(void *p)
+{
+	size_t n = p ? malloc_usable_size(p) : 0;
+
+	if (n)
+		memset(p, 0, n);
+	free(p);
 }
 
 static u64 mix(u64 h)
@@ -169,6 +179,17 @@ int xa_insert(struct xarray *x, unsigned long id, void *entry, gfp_t gfp)
 	x->entry[i] = entry;
 	x->n++;
 	return 0;
+}
+
+void *xa_store(struct xarray *x, unsigned long id, void *entry, gfp_t gfp)
+{
+	unsigned long i = position(x, id);
+	void *old = xa_load(x, id);
+
+	if (!old)
+		return xa_insert(x, id, entry, gfp) ? (void *)-1 : NULL;
+	x->entry[i] = entry;
+	return old;
 }
 
 void *xa_find(struct xarray *x, unsigned long *id, unsigned long last,

@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sodium.h>
+
 #include <asm/byteorder.h>
 #include <linux/icmp.h>
 #include <linux/icmpv6.h>
@@ -50,9 +52,13 @@ typedef __u64 u64;
 #define smp_store_release(p, v) __atomic_store_n(p, v, __ATOMIC_RELEASE)
 #define xchg(p, v) __atomic_exchange_n(p, v, __ATOMIC_SEQ_CST)
 #define cond_resched() ((void)0)
+#define __must_check __attribute__((warn_unused_result))
+#define rol32(x, n) ((x) << (n) | (x) >> (32 - (n)))
 
 #define be32_to_cpu(x) __be32_to_cpu(x)
 #define cpu_to_be32(x) __cpu_to_be32(x)
+#define le32_to_cpu(x) __le32_to_cpu(x)
+#define cpu_to_le32(x) __cpu_to_le32(x)
 #define ntohs(x) __be16_to_cpu(x)
 #define htonl(x) __cpu_to_be32(x)
 
@@ -78,6 +84,7 @@ typedef int gfp_t;
 #define kvcalloc(n, size, gfp) shim_alloc(n, size, true)
 #define kfree(p) free((void *)(p))
 #define kvfree(p) free((void *)(p))
+void kfree_sensitive(void *p);
 #define PAGE_SHIFT 12
 #define totalram_pages() (4UL << 30 >> PAGE_SHIFT)
 
@@ -144,6 +151,19 @@ static inline void get_random_bytes(void *p, size_t n)
 {
 	memset(p, 0x5a, n);
 }
+
+/* Cryptography: libsodium's stands in for the kernel's. */
+struct poly1305_desc_ctx {
+	crypto_onetimeauth_state state;
+};
+
+#define POLY1305_KEY_SIZE crypto_onetimeauth_KEYBYTES
+#define poly1305_init(p, key) ((void)crypto_onetimeauth_init(&(p)->state, key))
+#define poly1305_update(p, from, n) \
+	((void)crypto_onetimeauth_update(&(p)->state, from, n))
+#define poly1305_final(p, to) ((void)crypto_onetimeauth_final(&(p)->state, to))
+#define crypto_memneq(a, b, n) sodium_memcmp(a, b, n)
+#define memzero_explicit(p, n) sodium_memzero(p, n)
 
 /* Locks. */
 struct mutex {
@@ -276,6 +296,8 @@ struct xarray {
 #define xa_init(x) ((void)(*(x) = (struct xarray){}))
 void *xa_load(struct xarray *x, unsigned long id);
 void *xa_erase(struct xarray *x, unsigned long id);
+void *xa_store(struct xarray *x, unsigned long id, void *entry, gfp_t gfp);
+#define xa_err(entry) ((entry) == (void *)-1 ? -ENOMEM : 0)
 int xa_insert(struct xarray *x, unsigned long id, void *entry, gfp_t gfp);
 void *xa_find(struct xarray *x, unsigned long *id, unsigned long last,
 	      int filter);

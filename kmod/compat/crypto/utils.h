@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _TR_COMPAT_CRYPTO_UTILS_H
+#define _TR_COMPAT_CRYPTO_UTILS_H
+
+#if __has_include_next(<crypto/utils.h>)
+#include_next <crypto/utils.h>
+#else
+#include <crypto/algapi.h>
+#endif
+
+#endif
