@@ -683,6 +683,8 @@ struct agent *agent_new(struct event_base *base,
 	a->udp = udp_new(base, kernel_socket_steer(a->kernel, AF_INET),
 			 kernel_socket_steer(a->kernel, AF_INET6), on_udp, a);
 	a->derps = derps_new(base, a->dns, &derps_ops, a);
+	if (config->ca_file && derps_add_roots(a->derps, config->ca_file))
+		log_error("cannot read certificates from %s", config->ca_file);
 	a->netcheck = netcheck_new(base, a->dns, a->derps, &netcheck_ops, a);
 	a->paths = paths_new(base, &paths_ops, a);
 	addresses_changed(a);
@@ -780,6 +782,7 @@ int agent_patch_prefs(struct agent *a, struct json_object *o, bool masked,
 		on_save(-1, 0, a);
 		stop_control(a);
 	}
+	derps_set_network(a->derps, a->store.prefs.want_running);
 	tell_control(a);
 	publish(a);
 	return 0;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <netinet/tcp.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,6 +20,10 @@
 #define RECEIVE_LIMIT (120 * SEC_NS)
 #define HELLO_MAX (1024 + DERP_HEAD_MAX + DERP_INFO_BOX_MAX)
 #define SERVER_KEY_MAX 1024
+/* What TCP may hold unsent: the rest waits where the oldest can be dropped. */
+#define UNSENT_MAX (256 << 10)
+/* Data unacknowledged for so long: the path is dead. Servers use the same. */
+#define UNACKED_MS 15000
 
 enum derp_state {
 	DIALLING, /* TCP and TLS */
@@ -353,6 +358,7 @@ static const struct stream_ops stream_ops = {
 static void on_dialled(void *ctx, int fd, const struct derp_node *node,
 		       const char *why)
 {
+	unsigned int unsent = UNSENT_MAX, dead_ms = UNACKED_MS;
 	struct derp *c = ctx;
 	SSL *ssl = NULL;
 
@@ -362,6 +368,9 @@ static void on_dialled(void *ctx, int fd, const struct derp_node *node,
 		return;
 	}
 	c->node = node;
+	setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
+	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &dead_ms,
+		   sizeof(dead_ms));
 	if (!derp_node_is_plain(node)) {
 		ssl = derp_tls_session(c->env->tls, node);
 		if (!ssl) {

@@ -347,6 +347,11 @@ struct derps *derps_new(struct event_base *base, struct evdns_base *dns,
 	return d;
 }
 
+int derps_add_roots(struct derps *d, const char *file)
+{
+	return SSL_CTX_load_verify_file(d->env.tls, file) == 1 ? 0 : -EINVAL;
+}
+
 void derps_free(struct derps *d)
 {
 	static const struct derps_ops none;

@@ -58,6 +58,8 @@ struct derps_ops {
 
 struct derps *derps_new(struct event_base *base, struct evdns_base *dns,
 			const struct derps_ops *ops, void *ctx);
+/* Trusts the certificates in @file beside the system's. -EINVAL: unreadable. */
+int derps_add_roots(struct derps *d, const char *file);
 void derps_free(struct derps *d); /* no callback after this; wipes the key */
 
 /*

@@ -42,6 +42,7 @@ struct client {
 };
 
 static struct event_base *base;
+static const char *more_roots;
 
 static void on_recv(void *ctx, int region, const struct key *src,
 		    const uint8_t *data, size_t n)
@@ -102,6 +103,8 @@ static void client_start(struct client *c)
 	key_generate(&c->private_key);
 	key_public(&c->public_key, &c->private_key);
 	c->d = derps_new(base, NULL, &ops, c);
+	if (more_roots)
+		derps_add_roots(c->d, more_roots);
 	derps_set_key(c->d, &c->private_key);
 }
 
@@ -202,6 +205,11 @@ static void test_certificates(void)
 	tap_ok(admits(&s, "front.test", FAKE_NAME, why),
 	       "CertName is verified instead of HostName (%s)", why);
 	unsetenv("SSL_CERT_FILE");
+	more_roots = file;
+	tap_ok(admits(&s, FAKE_NAME, "", why), "a root given beside (%s)", why);
+	more_roots = "/nonexistent";
+	tap_ok(!admits(&s, FAKE_NAME, "", why), "one that cannot be read");
+	more_roots = NULL;
 	unlink(file);
 	fake_stop(&s);
 }
