@@ -124,6 +124,13 @@ $B/bench/filter: selftests/bench/filter.c $(SHIM_SRCS) $(SHIM_DEPS) \
 bench-filter: $B/bench/filter
 	$<
 
+# What the module costs, against bare WireGuard; wants a quiet machine.
+bench-kmod:
+	scripts/vm run --suite $(KERNEL) --kmod --timeout 900 -- \
+		selftests/bench/throughput
+
+bench: bench-filter bench-kmod
+
 build/fuzz/fuzz-%: selftests/fuzz/fuzz-%.c $B/libtailrace.a
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -fsanitize=fuzzer -MMD -MP -o $@ $< \
@@ -212,6 +219,6 @@ clean:
 
 -include $(OBJS:.o=.d) $(UNIT_TESTS:=.d) $(FUZZERS:=.d)
 
-.PHONY: all agent bench-filter kmod unit-tests fuzzers deps check check-unit check-san \
+.PHONY: all agent bench bench-filter bench-kmod kmod unit-tests fuzzers deps check check-unit check-san \
 	check-fuzz check-kmod check-net check-interop demo lint install clean
 .SECONDARY:
