@@ -82,9 +82,8 @@ void auth_abandon(struct control *c)
 static void registered(struct control *c, const struct register_response *r)
 {
 	struct auth *a = &c->auth;
-	bool rotated = !key_is_zero(&c->trying);
 
-	if (rotated) {
+	if (!key_is_zero(&c->trying)) {
 		c->old_node = c->node;
 		c->node = c->trying;
 		key_wipe(&c->trying);
@@ -97,8 +96,11 @@ static void registered(struct control *c, const struct register_response *r)
 	c->expired = false;
 	c->registered = true;
 	c->poll.missing = 0;
-	if (rotated)
-		poll_stop(c);
+	/*
+	 * A stream from before may belong to a node that control has deleted,
+	 * and would stay silent for ever.
+	 */
+	poll_stop(c);
 	/* Only a lite update makes us known to every kind of server. */
 	free(c->update.acked);
 	c->update.acked = NULL;
