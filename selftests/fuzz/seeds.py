@@ -52,3 +52,40 @@ write("derp", [bytes([side]) + frame for side in (0, 1)
       + [b"\6\2" + derp["meta_cert"]["common_name"].encode()])
 write("httphead", [b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: DERP\r\n\r\n",
                    b"HTTP/1.0 407\r\n\r\n"])
+
+NODE = '{"ID":7,"StableID":"s","Name":"a.b.","Key":"nodekey:' + "1" * 64 + \
+    '","Addresses":["100.64.0.7/32"]}'
+PEER = '{"ID":9,"Key":"nodekey:' + "2" * 64 + '","DiscoKey":"discokey:' + \
+    "3" * 64 + '","Addresses":["100.64.0.9/32"],"AllowedIPs":["10.0.0.0/8"],' \
+    '"Endpoints":["1.2.3.4:5"],"HomeDERP":1,"Online":true,"LastSeen":' \
+    '"2026-08-01T00:00:00Z","CapMap":{"a":[1],"b":null},"Tags":["tag:x"],' \
+    '"KeyExpiry":"0001-01-01T00:00:00Z","UnsignedPeerAPIOnly":true,' \
+    '"SelfNodeV4MasqAddrForThisPeer":"1.2.3.4","Hostinfo":{"OS":"x"}}'
+RULE = '{"SrcIPs":["*","cap:x","10.0.0.1-10.0.0.9","10.0.0.0/8","::1"],' \
+    '"IPProto":[6,300],"DstPorts":[{"IP":"*","Bits":null,"Ports":' \
+    '{"First":1,"Last":2}}]}'
+maps = ['{"Node":%s}' % NODE, '{"Peers":[%s]}' % PEER,
+        '{"PeersChanged":[%s]}\n{"PeersRemoved":[9]}' % PEER,
+        '{"PeersChangedPatch":[{"NodeID":9,"DERPRegion":2,"Cap":3,"CapMap":{},'
+        '"Endpoints":["1.2.3.4:5"],"Key":"nodekey:%s","DiscoKey":"discokey:%s",'
+        '"Online":false,"LastSeen":"2026-01-01T00:00:00Z","KeyExpiry":'
+        '"2026-01-01T00:00:00Z"}]}' % ("4" * 64, "0" * 64),
+        '{"PeerSeenChange":{"9":true},"OnlineChange":{"9":false}}',
+        '{"PacketFilter":[%s],"PacketFilters":{"*":null,"a":[%s],"b":null}}'
+        % (RULE, RULE),
+        '{"DERPMap":{"Regions":{"1":{"RegionCode":"x","Nodes":[{"Name":"n",'
+        '"HostName":"h","STUNPort":-1}]},"2":null},"HomeParams":'
+        '{"RegionScore":{"1":0.5}}}}',
+        '{"DNSConfig":{"Resolvers":[{"Addr":"1.1.1.1"}],"Domains":["d"],'
+        '"Proxied":true},"UserProfiles":[{"ID":1,"LoginName":"l"}],'
+        '"Health":["h"],"Domain":"d","ControlTime":"2026-01-01T00:00:00Z"}',
+        '{"KeepAlive":true}']
+write("netmap", [m.encode() for m in maps])
+write("map", [b"\3" + len(m).to_bytes(4, "little") + m.encode() for m in maps])
+write("http", [
+    b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    b"HTTP/1.1 101 x\r\nUpgrade: tailscale-control-protocol\r\n\r\n",
+    b"POST /echo HTTP/1.1\r\nContent-Length: 2\r\n\r\nhi",
+    b'{"AuthURL":"https://h/a","Error":"","NodeKeySignature":null}',
+    b"https://[::1]:8443/a?b#c", b"http://h?x"])
