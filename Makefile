@@ -166,7 +166,8 @@ check: deps
 		$(if $(NET_TESTS),net) interop
 
 check-unit: $(UNIT_TESTS)
-	@$(call prove,$(if $(SAN),san,unit)) -j4 -e selftests/unit/run $(UNIT_TESTS)
+	@$(call prove,$(if $(SAN),san,unit)) -j4 -e selftests/unit/run $(UNIT_TESTS) \
+		$(if $(SAN),,$(wildcard selftests/unit/*.t))
 
 check-san:
 	@$(MAKE) --no-print-directory -j$(shell nproc) SAN=1 unit-tests
