@@ -121,7 +121,7 @@ def ping(count, extra=''):
     """The endpoints WireGuard had meanwhile, and how many answers came."""
     seen = set()
     with subprocess.Popen(
-            'ip netns exec b ping -q -c %d -i 0.04 -W 2 %s 10.9.0.1'
+            'ip netns exec b ping -q -c %d -i 0.04 -W 10 %s 10.9.0.1'
             % (count, extra), shell=True, text=True,
             stdout=subprocess.PIPE) as child:
         while child.poll() is None:
