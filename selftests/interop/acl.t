@@ -41,7 +41,7 @@ udp() { # FROM ADDRESS PORT
 
 # The control connections of our site, as the server sees them.
 connections() {
-	in_ns net ss -Htn state established '( sport = :8080 )' |
+	in_ns net ss -Htn state established '( sport = :8443 )' |
 		grep -o '10\.0\.1\.2\S*\|\[2001:db8:1::2\]\S*' | sort
 }
 

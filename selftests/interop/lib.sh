@@ -131,7 +131,7 @@ show_logs() {
 
 # ── Servers ──────────────────────────────────────────────────────────────
 
-url=http://headscale.test:8080
+url=https://headscale.test:8443
 
 derper_start() {
 	spawn net derper "$bin/derper" -hostname derp.test -a :443 \
@@ -142,19 +142,20 @@ derper_start() {
 		bail "derper does not start"
 }
 
-# A certificate nobody signed: clients know it by its hash in the DERP map.
-derper_certificate() {
+# NAME.key and NAME.crt, which no authority signed.
+certificate() { # NAME
 	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 \
-		-nodes -keyout "$tmp/derp.test.key" -out "$tmp/derp.test.crt" \
-		-days 2 -subj /CN=derp.test \
-		-addext subjectAltName=DNS:derp.test 2>/dev/null
-	openssl x509 -in "$tmp/derp.test.crt" -outform DER | sha256sum |
-		cut -d' ' -f1
+		-nodes -keyout "$tmp/$1.key" -out "$tmp/$1.crt" -days 2 \
+		-subj "/CN=$1" -addext "subjectAltName=DNS:$1" 2>/dev/null
 }
 
+# The relay's certificate is known to clients by its hash in the DERP map; the
+# control server's is the only one they trust.
 headscale_configure() {
-	local certificate
-	certificate=$(derper_certificate)
+	local hash
+	certificate derp.test
+	certificate headscale.test
+	hash=$(openssl x509 -in "$tmp/derp.test.crt" -outform DER | sha256sum)
 	cat > "$tmp/derpmap.yaml" <<-EOF
 	regions:
 	  900:
@@ -165,13 +166,15 @@ headscale_configure() {
 	      - name: 900a
 	        regionid: 900
 	        hostname: derp.test
-	        certname: sha256-raw:$certificate
+	        certname: sha256-raw:${hash%% *}
 	        ipv4: 203.0.113.1
 	        ipv6: 2001:db8::1
 	EOF
 	cat > "$tmp/headscale.yaml" <<-EOF
 	server_url: $url
-	listen_addr: "[::]:8080"
+	listen_addr: "[::]:8443"
+	tls_cert_path: $tmp/headscale.test.crt
+	tls_key_path: $tmp/headscale.test.key
 	metrics_listen_addr: 127.0.0.1:9090
 	grpc_listen_addr: 127.0.0.1:50443
 	noise:
@@ -218,7 +221,9 @@ headscale() {
 
 headscale_start() {
 	spawn net headscale "$bin/headscale" -c "$tmp/headscale.yaml" serve
-	within 30 in_ns net curl -sfo /dev/null http://203.0.113.1:8080/health ||
+	within 30 in_ns net curl -sfo /dev/null "$url/health" \
+		--cacert "$tmp/headscale.test.crt" \
+		--resolve headscale.test:8443:203.0.113.1 ||
 		bail "headscale does not start"
 }
 

@@ -159,6 +159,7 @@ stock_exec() {
 stock_start() {
 	local name=$1
 	spawn "$name" "$name" env TS_NO_LOGS_NO_SUPPORT=true \
+		SSL_CERT_FILE="$tmp/headscale.test.crt" \
 		TS_DEBUG_FIREWALL_MODE=nftables "$bin/tailscaled" \
 		--statedir="$tmp/$name.state" --socket="$tmp/$name.sock" \
 		--port=41641 --tun=tailscale0 --no-logs-no-support
@@ -231,7 +232,9 @@ tailrace_exec() {
 
 tailrace_start() {
 	local name=$1
-	tailrace_exec "$name" sh -c "setsid /src/build/tailraced \
+	tailrace_exec "$name" sh -c "
+		SSL_CERT_FILE=$tmp/headscale.test.crt setsid \
+		/src/build/tailraced \
 		--state=/var/lib/tailrace --socket=/run/tailraced.sock \
 		--port=41641 --tun=tailrace0 \
 		</dev/null >>$tmp/$name.log 2>&1 & echo \$! >/run/tailraced.pid"
