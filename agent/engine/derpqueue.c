@@ -75,7 +75,7 @@ size_t derp_queue_fill(struct derp_queue *q, uint8_t *out, size_t cap)
 		size_t take = p->len - p->sent;
 
 		/* Whole packets, as long as that leaves no record tiny. */
-		if (take > cap - n && n >= cap / 2 && !p->sent)
+		if (take > cap - n && n && n >= cap / 2 && !p->sent)
 			break;
 		if (take > cap - n)
 			take = cap - n;

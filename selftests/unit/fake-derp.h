@@ -46,6 +46,10 @@ struct fake_derp {
 	X509 *cert;
 	uint16_t port;
 	struct key private_key, public_key;
+	/* Before fake_start(): the certificate's end, what to send with it. */
+	long expires; /* seconds from now; 0: an hour */
+	X509 *extra; /* owned by the server then */
+	const char *name; /* NULL: FAKE_NAME */
 	/* How it behaves. */
 	bool silent; /* accepts and says nothing */
 	bool reject; /* closes after ClientInfo */
@@ -332,11 +336,13 @@ static bool fake_start(struct fake_derp *s, struct event_base *base, int tls,
 		s->tls = SSL_CTX_new(TLS_server_method());
 		SSL_CTX_set_max_proto_version(s->tls, tls);
 		key = fake_key(EVP_PKEY_EC);
-		s->cert = fake_cert(key, FAKE_NAME, "DNS:" FAKE_NAME, 77, -60,
-				    3600);
+		s->cert = fake_cert(key, s->name ? s->name : FAKE_NAME, "DNS:" FAKE_NAME, 77, -60,
+				    s->expires ? s->expires : 3600);
 		SSL_CTX_use_certificate(s->tls, s->cert);
 		SSL_CTX_use_PrivateKey(s->tls, key);
 		EVP_PKEY_free(key);
+		if (s->extra)
+			SSL_CTX_add_extra_chain_cert(s->tls, s->extra);
 		if (meta) {
 			key = fake_key(EVP_PKEY_ED25519);
 			derp_meta_format(cn, &s->public_key);

@@ -180,6 +180,8 @@ static void test_certificates(void)
 {
 	char file[] = "/tmp/tailrace-derp-XXXXXX", pin[KEY_TEXT_MAX], why[256];
 	struct fake_derp s = { 0 };
+	struct key hash;
+	EVP_PKEY *key;
 	FILE *f = fdopen(mkstemp(file), "w");
 
 	fake_start(&s, base, TLS1_3_VERSION, true);
@@ -211,6 +213,34 @@ static void test_certificates(void)
 	tap_ok(!admits(&s, FAKE_NAME, "", why), "one that cannot be read");
 	more_roots = NULL;
 	unlink(file);
+	fake_stop(&s);
+
+	s.expires = -1;
+	fake_start(&s, base, TLS1_3_VERSION, true);
+	tap_ok(!admits(&s, FAKE_NAME, fake_pin(&s, pin), why),
+	       "a pinned but expired certificate (%s)", why);
+	fake_stop(&s);
+	key = fake_key(EVP_PKEY_EC);
+	s.extra = fake_cert(key, FAKE_NAME, "DNS:" FAKE_NAME, 3, -60, 3600);
+	EVP_PKEY_free(key);
+	X509_digest(s.extra, EVP_sha256(), hash.b, NULL);
+	fake_start(&s, base, TLS1_3_VERSION, true);
+	tap_ok(!admits(&s, FAKE_NAME, fake_pin(&s, pin), why),
+	       "a pinned certificate with company (%s)", why);
+	tap_ok(!admits(&s, FAKE_NAME, key_format(pin, "sha256-raw:", &hash),
+		       why),
+	       "the pinned certificate shown along, not proven (%s)", why);
+	fake_stop(&s);
+	/* A thief has the pinned certificate, but not its key. */
+	s.name = "derpkey";
+	key = fake_key(EVP_PKEY_EC);
+	s.extra = fake_cert(key, FAKE_NAME, "DNS:" FAKE_NAME, 3, -60, 3600);
+	EVP_PKEY_free(key);
+	X509_digest(s.extra, EVP_sha256(), hash.b, NULL);
+	fake_start(&s, base, TLS1_3_VERSION, false);
+	tap_ok(!admits(&s, FAKE_NAME, key_format(pin, "sha256-raw:", &hash),
+		       why),
+	       "nor behind one that passes for a meta certificate (%s)", why);
 	fake_stop(&s);
 }
 
