@@ -157,6 +157,7 @@ static void destroy(struct work_struct *work)
 {
 	struct tr_device *tdev = container_of(work, struct tr_device, free);
 
+	tr_disco_uninit(&tdev->disco);
 	tr_aliases_uninit(&tdev->aliases);
 	tr_filter_uninit(&tdev->filter);
 	tr_peers_uninit(&tdev->peers);
@@ -181,6 +182,8 @@ static struct tr_device *create(struct tr_net *tn, struct net_device *dev,
 		goto err_peers;
 	if (tr_aliases_init(&tdev->aliases))
 		goto err_filter;
+	if (tr_disco_init(&tdev->disco))
+		goto err_aliases;
 
 	tdev->tn = tn;
 	tdev->dev = dev;
@@ -196,6 +199,8 @@ static struct tr_device *create(struct tr_net *tn, struct net_device *dev,
 	INIT_WORK(&tdev->free, destroy);
 	return tdev;
 
+err_aliases:
+	tr_aliases_uninit(&tdev->aliases);
 err_filter:
 	tr_filter_uninit(&tdev->filter);
 err_peers:

@@ -12,6 +12,7 @@
 #include <linux/workqueue.h>
 
 #include "alias.h"
+#include "disco.h"
 #include "event.h"
 #include "filter.h"
 #include "peer.h"
@@ -52,6 +53,7 @@ struct tr_net {
  * @filter: inside the tunnel
  * @peers: inside the tunnel
  * @aliases: outside of it
+ * @disco: outside of it, while there is no agent
  * @events: for the agent
  * @tsmp: inside the tunnel
  * @transactions: struct tr_transaction, policies under construction
@@ -73,6 +75,7 @@ struct tr_device {
 	struct tr_filter filter;
 	struct tr_peers peers;
 	struct tr_aliases aliases;
+	struct tr_disco disco;
 	struct tr_event_queue events;
 	struct tr_tsmp tsmp;
 	struct list_head transactions;

@@ -29,6 +29,9 @@ const struct nla_policy tr_netlink_peer_attrs[] = {
 	[TAILRACE_A_PEER_ADDRS] = { .type = NLA_BINARY },
 	[TAILRACE_A_PEER_ROUTES] = { .type = NLA_BINARY },
 	[TAILRACE_A_PEER_CAPS] = { .type = NLA_BINARY },
+	[TAILRACE_A_PEER_DISCO] = NLA_POLICY_EXACT_LEN(TR_DISCO_KEY),
+	[TAILRACE_A_PEER_DISCO_OWN] = NLA_POLICY_EXACT_LEN(TR_DISCO_KEY),
+	[TAILRACE_A_PEER_DISCO_SHARED] = NLA_POLICY_EXACT_LEN(TR_DISCO_KEY),
 };
 
 int tr_netlink_alias_set(struct sk_buff *skb, struct genl_info *info)
@@ -188,6 +191,40 @@ static int gather(struct genl_info *info, int type, size_t size, u32 max,
 	return 0;
 }
 
+static int check_disco(struct genl_info *info)
+{
+	int n = !!info->attrs[TAILRACE_A_PEER_DISCO] +
+		!!info->attrs[TAILRACE_A_PEER_DISCO_OWN] +
+		!!info->attrs[TAILRACE_A_PEER_DISCO_SHARED];
+
+	if (n == 0 || n == 3)
+		return 0;
+	NL_SET_ERR_MSG(info->extack, "disco keys come in threes");
+	return -EINVAL;
+}
+
+static int set_disco(struct tr_device *tdev, u32 id, struct genl_info *info)
+{
+	if (!info->attrs[TAILRACE_A_PEER_DISCO]) {
+		tr_disco_del(&tdev->disco, id);
+		return 0;
+	}
+	return tr_disco_set(
+		&tdev->disco, id, nla_data(info->attrs[TAILRACE_A_PEER_DISCO]),
+		nla_data(info->attrs[TAILRACE_A_PEER_DISCO_OWN]),
+		nla_data(info->attrs[TAILRACE_A_PEER_DISCO_SHARED]),
+		info->extack);
+}
+
+/* The request lives on in memory that is not wiped when freed. */
+static void wipe_disco(struct genl_info *info)
+{
+	struct nlattr *secret = info->attrs[TAILRACE_A_PEER_DISCO_SHARED];
+
+	if (secret)
+		memzero_explicit(nla_data(secret), nla_len(secret));
+}
+
 int tr_netlink_peer_set(struct sk_buff *skb, struct genl_info *info)
 {
 	struct tr_net *tn = tr_device_net(genl_info_net(info));
@@ -201,13 +238,15 @@ int tr_netlink_peer_set(struct sk_buff *skb, struct genl_info *info)
 	ret = gather(info, TAILRACE_A_PEER_ADDRS, sizeof(struct tailrace_addr),
 		     TAILRACE_MAX_PEER_ADDRS, &addrs);
 	if (ret)
-		return ret;
+		goto out;
 	ret = gather(info, TAILRACE_A_PEER_ROUTES, sizeof(struct tailrace_addr),
 		     TAILRACE_MAX_PEER_ADDRS, &routes);
 	if (ret)
 		goto out;
 	ret = gather(info, TAILRACE_A_PEER_CAPS, sizeof(u32), TAILRACE_MAX_CAPS,
 		     &caps);
+	if (!ret)
+		ret = check_disco(info);
 	if (ret)
 		goto out;
 
@@ -226,12 +265,15 @@ int tr_netlink_peer_set(struct sk_buff *skb, struct genl_info *info)
 			       info->extack);
 	if (tdev) {
 		ret = tr_peers_set(&tdev->peers, &config, info->extack);
+		if (!ret)
+			ret = set_disco(tdev, config.id, info);
 		mutex_unlock(&tn->lock);
 	}
 out:
 	kvfree(addrs.copy);
 	kvfree(routes.copy);
 	kvfree(caps.copy);
+	wipe_disco(info);
 	return ret;
 }
 
@@ -251,6 +293,9 @@ int tr_netlink_peer_del(struct sk_buff *skb, struct genl_info *info)
 			   nla_get_u32(info->attrs[TAILRACE_A_PEER_ID]));
 	if (ret)
 		NL_SET_ERR_MSG(info->extack, "no peer of this id");
+	else
+		tr_disco_del(&tdev->disco,
+			     nla_get_u32(info->attrs[TAILRACE_A_PEER_ID]));
 	mutex_unlock(&tn->lock);
 	return ret;
 }
@@ -324,6 +369,18 @@ static int put_activity(struct sk_buff *skb, const struct tr_peer *peer)
 	return 0;
 }
 
+static int put_disco(struct sk_buff *skb, struct tr_device *tdev, u32 id)
+{
+	u8 theirs[TR_DISCO_KEY], own[TR_DISCO_KEY];
+
+	if (!tr_disco_get(&tdev->disco, id, theirs, own))
+		return 0;
+	if (nla_put(skb, TAILRACE_A_PEER_DISCO, sizeof(theirs), theirs) ||
+	    nla_put(skb, TAILRACE_A_PEER_DISCO_OWN, sizeof(own), own))
+		return -EMSGSIZE;
+	return 0;
+}
+
 static int fill_peer(struct sk_buff *skb, struct netlink_callback *cb,
 		     struct tr_device *tdev, const struct tr_peer *peer)
 {
@@ -347,7 +404,7 @@ static int fill_peer(struct sk_buff *skb, struct netlink_callback *cb,
 	    (config->n_caps &&
 	     nla_put(skb, TAILRACE_A_PEER_CAPS,
 		     config->n_caps * sizeof(*config->caps), config->caps)) ||
-	    put_activity(skb, peer)) {
+	    put_disco(skb, tdev, peer->id) || put_activity(skb, peer)) {
 		genlmsg_cancel(skb, hdr);
 		return -EMSGSIZE;
 	}

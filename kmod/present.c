@@ -11,6 +11,7 @@
 
 #include "alias.h"
 #include "device.h"
+#include "pong.h"
 #include "present.h"
 #include "steer.h"
 
@@ -220,16 +221,22 @@ unsigned int tr_present_in(void *priv, struct sk_buff *skb,
 			   const struct nf_hook_state *state)
 {
 	struct tr_alias *alias, *canonical;
+	enum tr_steer_kind kind;
 	struct tr_outer outer;
 	struct tr_device *tdev;
 	unsigned int packets;
 	struct tr_path path;
 
 	/* Steering has given the others a socket. */
-	if (skb->sk || !tr_steer_parse(skb, state, &outer) ||
-	    tr_steer_classify(skb, outer.udp_off + sizeof(struct udphdr),
-			      outer.len,
-			      outer.udp.source) != TR_STEER_WIREGUARD)
+	if (skb->sk || !tr_steer_parse(skb, state, &outer))
+		return NF_ACCEPT;
+	kind = tr_steer_classify(skb, outer.udp_off + sizeof(struct udphdr),
+				 outer.len, outer.udp.source);
+	if (kind == TR_STEER_DISCO && !skb_is_gso(skb)) {
+		tr_pong_answer(skb, state, &outer);
+		return NF_DROP_REASON(skb, SKB_DROP_REASON_NO_SOCKET, 0);
+	}
+	if (kind != TR_STEER_WIREGUARD)
 		return NF_ACCEPT;
 
 	tdev = outer.tdev;

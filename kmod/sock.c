@@ -97,6 +97,7 @@ int tr_sock_bind(struct tr_sock *sock, struct net *net, int fd, __be16 port,
 	if (!ret) {
 		sock_hold(sk);
 		inet_sk(sk)->inet_sport = port;
+		WRITE_ONCE(sock->mark, READ_ONCE(sk->sk_mark));
 	}
 	release_sock(sk);
 	if (ret)

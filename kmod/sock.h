@@ -16,10 +16,12 @@ struct netlink_ext_ack;
  * struct tr_sock - the agent's sockets of one device
  * @lock: writers
  * @sk: IPv4, IPv6; a reference is held, the socket may be dead
+ * @mark: what the last one taken marked its packets with then
  */
 struct tr_sock {
 	struct mutex lock;
 	struct sock __rcu *sk[2];
+	u32 mark;
 };
 
 static inline int tr_sock_index(u8 family)

@@ -9,6 +9,7 @@
 #include <net/sock.h>
 
 #include "device.h"
+#include "pong.h"
 #include "steer.h"
 #include "trace.h"
 
@@ -204,6 +205,9 @@ static unsigned int to_agent(struct sk_buff *skb, const struct tr_outer *outer,
 	sk = tr_sock_get(&tdev->sock, outer->family);
 	if (!sk) {
 		tr_stats_inc(tdev->stats, TAILRACE_A_STATS_STEER_NO_SOCKET);
+		/* tr_present_in() answers what the host's firewall lets in. */
+		if (kind == TR_STEER_DISCO && tr_pong_is_ours(tdev))
+			return NF_ACCEPT;
 		return NF_DROP_REASON(skb, SKB_DROP_REASON_NO_SOCKET, 0);
 	}
 	/* UDP delivers to the socket a packet brings along. */

@@ -317,7 +317,9 @@ class Module:
                 m.num('ALIAS_RX_PACKETS'))
         return found
 
-    def peer(self, dev, number, addrs=(), routes=(), caps=(), flags=0):
+    def peer(self, dev, number, addrs=(), routes=(), caps=(), flags=0,
+             disco=()):
+        """disco: the peer's public key, ours, and the secret of the two."""
         payload = u32(C['TAILRACE_A_PEER_IFINDEX'], index(dev)) + \
             u32(C['TAILRACE_A_PEER_ID'], number) + \
             u32(C['TAILRACE_A_PEER_FLAGS'], flags)
@@ -330,6 +332,8 @@ class Module:
         if caps:
             payload += attr(C['TAILRACE_A_PEER_CAPS'],
                             struct.pack('%dI' % len(caps), *caps))
+        for kind, key in zip(('', '_OWN', '_SHARED'), disco):
+            payload += attr(C['TAILRACE_A_PEER_DISCO' + kind], key)
         self.nl.do('PEER_SET', payload)
 
     def unpeer(self, dev, number):
