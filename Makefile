@@ -121,6 +121,12 @@ $B/bench/filter: selftests/bench/filter.c $(SHIM_SRCS) $(SHIM_DEPS) \
 	@mkdir -p $(@D)
 	$(CC) $(SHIM_FLAGS) -O2 -o $@ $< $(SHIM_SRCS)
 
+build/fuzz/fuzz-filter: selftests/fuzz/fuzz-filter.c $(SHIM_SRCS) $(SHIM_DEPS) \
+		$(SHIM_HEADERS)
+	@mkdir -p $(@D)
+	$(CC) $(SHIM_FLAGS) -O1 -fsanitize=fuzzer $(SHIM_SANITIZE) -o $@ $< \
+		$(SHIM_SRCS)
+
 bench-filter: $B/bench/filter
 	$<
 

@@ -89,3 +89,32 @@ write("http", [
     b"POST /echo HTTP/1.1\r\nContent-Length: 2\r\n\r\nhi",
     b'{"AuthURL":"https://h/a","Error":"","NodeKeySignature":null}',
     b"https://[::1]:8443/a?b#c", b"http://h?x"])
+
+
+def ip4(proto, src, dst, payload):
+    return bytes([0x45, 0, 0, 20 + len(payload), 0, 0, 0, 0, 64, proto, 0, 0]) \
+        + bytes(src) + bytes(dst) + payload
+
+
+def ip6(proto, payload):
+    return bytes([0x60, 0, 0, 0, 0, len(payload), proto, 64, 0xfd, 0x7a]) + \
+        bytes(13) + b"\2\xfd\x7a" + bytes(13) + b"\1" + payload
+
+
+def go(into, packet):
+    return bytes([into | 40 << 1, len(packet)]) + packet
+
+
+US, NET = (100, 64, 0, 1), (10, 1, 2, 3)
+PEERS = [(100, 64, 0, i) for i in (2, 3, 4, 9)]
+SYN = b"\x20\0\0\x50" + bytes(8) + b"\x50\2" + bytes(6)
+UDP = b"\x20\0\x30\0" + bytes(8)
+ANSWER = b"\x30\0\x20\0" + bytes(8)
+write("filter", [go(1, ip4(p, s, d, b)) for s in PEERS for d in (US, NET)
+                 for p, b in ((6, SYN), (17, UDP), (1, b"\x08" + bytes(8)),
+                              (47, bytes(8)), (99, b"p" + bytes(8)))]
+      + [go(0, ip4(17, US, p, UDP)) + go(1, ip4(17, p, US, ANSWER)) * 2
+         for p in PEERS]
+      + [go(1, ip6(p, b)) for p, b in ((6, SYN), (17, UDP), (58, b"\x80" * 8),
+                                       (44, b"\6\0\0\1" + bytes(4) + SYN),
+                                       (44, b"\6\0\0\x50" + bytes(12)))])
