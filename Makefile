@@ -184,7 +184,12 @@ check-fuzz:
 	@selftests/fuzz/seeds.py selftests/vectors build/fuzz/seeds
 	@$(call prove,fuzz) -j$(shell nproc) -e selftests/fuzz/run $(FUZZERS)
 
-check-kmod:
+# What takes the engine's place in tests of the kernel process.
+$B/kernelctl: selftests/kmod/kernelctl.c $B/libtailrace.a
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $< \
+		$B/libtailrace.a $(LDLIBS)
+
+check-kmod: $B/kernelctl
 	@$(call prove,kmod-$(KERNEL),scripts/vm run --suite $(KERNEL) --kmod \
 		--timeout $(if $(filter debug,$(KERNEL)),2400,900) --) \
 		-e selftests/kmod/run $(KMOD_TESTS)
@@ -224,7 +229,7 @@ install: agent
 clean:
 	rm -rf build
 
--include $(OBJS:.o=.d) $(UNIT_TESTS:=.d) $(FUZZERS:=.d)
+-include $(OBJS:.o=.d) $B/kernelctl.d $(UNIT_TESTS:=.d) $(FUZZERS:=.d)
 
 .PHONY: all agent bench bench-filter bench-kmod kmod unit-tests fuzzers deps check check-unit check-san \
 	check-fuzz check-kmod check-net check-interop demo lint install clean

@@ -134,7 +134,7 @@ void alias_settle(struct alias_list *want)
 	want->n = kept;
 }
 
-static bool equal(const struct alias *a, const struct alias *b)
+bool alias_equal(const struct alias *a, const struct alias *b)
 {
 	return a->n_seen == b->n_seen &&
 	       endpoint_equal(&a->canonical, &b->canonical) &&
@@ -193,7 +193,7 @@ size_t alias_diff(struct alias_list *have, struct alias_list *want,
 	for (i = 0; i < want->n; i++) {
 		const struct alias *now = find(have, want->a[i].peer);
 
-		if (!now || !equal(now, &want->a[i]))
+		if (!now || !alias_equal(now, &want->a[i]))
 			*list_add(*ops, &n) =
 				(struct alias_op){ .set = &want->a[i],
 						   .peer = want->a[i].peer };

@@ -23,6 +23,8 @@ struct alias_list {
 	size_t n;
 };
 
+bool alias_equal(const struct alias *a, const struct alias *b);
+
 /* @path's aliases appended to @list. */
 void alias_want(struct alias_list *list, const struct kernel_path *path,
 		uint64_t age);

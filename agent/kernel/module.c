@@ -3,7 +3,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <json-c/json.h>
 #include <linux/genetlink.h>
 #include <string.h>
 
@@ -159,10 +158,27 @@ void module_peers_from_state(struct module_peers *out,
 		qsort(out->p, out->n, sizeof(*out->p), compare_ids);
 }
 
-static void *read_list(const struct nlattr *a, size_t size, size_t *n)
+/* An attribute's length has 16 bits; longer lists come and go in pieces. */
+#define ADDRS_PIECE 1024
+
+static void *read_pieces(const struct nlmsghdr *h, uint16_t type, size_t size,
+			 size_t *n)
 {
-	*n = a ? mnl_attr_get_payload_len(a) / size : 0;
-	return *n ? list_copy(mnl_attr_get_payload(a), *n, size) : NULL;
+	const struct nlattr *a;
+	uint8_t *list = NULL;
+	size_t bytes = 0;
+
+	mnl_attr_for_each(a, h, GENL_HDRLEN) {
+		size_t more = mnl_attr_get_payload_len(a);
+
+		if (mnl_attr_get_type(a) != type)
+			continue;
+		list = xrealloc(list, bytes + more, 1);
+		memcpy(list + bytes, mnl_attr_get_payload(a), more);
+		bytes += more;
+	}
+	*n = bytes / size;
+	return list;
 }
 
 static void on_peer(void *ctx, const struct nlmsghdr *h)
@@ -176,12 +192,12 @@ static void on_peer(void *ctx, const struct nlmsghdr *h)
 	p->id = attr_u32(tb[TAILRACE_A_PEER_ID]);
 	p->flags = attr_u32(tb[TAILRACE_A_PEER_FLAGS]);
 	p->active = tb[TAILRACE_A_PEER_ACTIVE];
-	p->addrs = read_list(tb[TAILRACE_A_PEER_ADDRS], sizeof(*p->addrs),
-			     &p->n_addrs);
-	p->routes = read_list(tb[TAILRACE_A_PEER_ROUTES], sizeof(*p->routes),
-			      &p->n_routes);
-	p->caps = read_list(tb[TAILRACE_A_PEER_CAPS], sizeof(*p->caps),
-			    &p->n_caps);
+	p->addrs = read_pieces(h, TAILRACE_A_PEER_ADDRS, sizeof(*p->addrs),
+			       &p->n_addrs);
+	p->routes = read_pieces(h, TAILRACE_A_PEER_ROUTES, sizeof(*p->routes),
+				&p->n_routes);
+	p->caps = read_pieces(h, TAILRACE_A_PEER_CAPS, sizeof(*p->caps),
+			      &p->n_caps);
 	sort_peer(p);
 }
 
@@ -251,6 +267,17 @@ static void put_list(struct nlmsghdr *h, uint16_t type, const void *list,
 		mnl_attr_put(h, type, n * size, list);
 }
 
+static void put_addrs(struct nlmsghdr *h, uint16_t type,
+		      const struct tailrace_addr *addrs, size_t n)
+{
+	size_t i, some;
+
+	for (i = 0; i < n; i += some) {
+		some = n - i < ADDRS_PIECE ? n - i : ADDRS_PIECE;
+		put_list(h, type, addrs + i, some, sizeof(*addrs));
+	}
+}
+
 int module_peer_set(struct netlink *nl, uint16_t family, uint32_t link,
 		    const struct module_peer *p)
 {
@@ -259,10 +286,8 @@ int module_peer_set(struct netlink *nl, uint16_t family, uint32_t link,
 
 	mnl_attr_put_u32(h, TAILRACE_A_PEER_ID, p->id);
 	mnl_attr_put_u32(h, TAILRACE_A_PEER_FLAGS, p->flags);
-	put_list(h, TAILRACE_A_PEER_ADDRS, p->addrs, p->n_addrs,
-		 sizeof(*p->addrs));
-	put_list(h, TAILRACE_A_PEER_ROUTES, p->routes, p->n_routes,
-		 sizeof(*p->routes));
+	put_addrs(h, TAILRACE_A_PEER_ADDRS, p->addrs, p->n_addrs);
+	put_addrs(h, TAILRACE_A_PEER_ROUTES, p->routes, p->n_routes);
 	put_list(h, TAILRACE_A_PEER_CAPS, p->caps, p->n_caps,
 		 sizeof(*p->caps));
 	return change(nl, h);
@@ -477,122 +502,4 @@ bool module_event_parse(const struct nlmsghdr *h, struct module_event *out)
 		return true;
 	}
 	return false;
-}
-
-/* Counters. */
-
-struct counter {
-	uint16_t attr;
-	const char *name;
-};
-
-static const struct counter device_counters[] = {
-	{ TAILRACE_A_DEVICE_PORT, "port" },
-	{ TAILRACE_A_DEVICE_GENERATION, "generation" },
-	{ TAILRACE_A_DEVICE_RULES, "rules" },
-	{ TAILRACE_A_DEVICE_PEERS, "peers" },
-	{ TAILRACE_A_DEVICE_FLOWS, "flows" },
-	{ TAILRACE_A_DEVICE_FLOWS_MAX, "flows_max" },
-};
-
-static const struct counter stats_counters[] = {
-	{ TAILRACE_A_STATS_STEER_DISCO, "steer_disco" },
-	{ TAILRACE_A_STATS_STEER_STUN, "steer_stun" },
-	{ TAILRACE_A_STATS_STEER_GENEVE, "steer_geneve" },
-	{ TAILRACE_A_STATS_STEER_LIMITED, "steer_limited" },
-	{ TAILRACE_A_STATS_STEER_NO_SOCKET, "steer_no_socket" },
-	{ TAILRACE_A_STATS_WG_RX, "wg_rx" },
-	{ TAILRACE_A_STATS_WG_ALIASED, "wg_aliased" },
-	{ TAILRACE_A_STATS_WG_UNKNOWN, "wg_unknown" },
-	{ TAILRACE_A_STATS_FILTER_IN, "filter_in" },
-	{ TAILRACE_A_STATS_FILTER_OUT, "filter_out" },
-	{ TAILRACE_A_STATS_FLOW_HITS, "flow_hits" },
-	{ TAILRACE_A_STATS_FLOW_NEW, "flow_new" },
-	{ TAILRACE_A_STATS_FLOW_EVICTED, "flow_evicted" },
-	{ TAILRACE_A_STATS_TSMP_PONGS, "tsmp_pongs" },
-	{ TAILRACE_A_STATS_TSMP_REJECTS, "tsmp_rejects" },
-};
-
-static const char *const drop_names[__TAILRACE_DROP_MAX] = {
-	[TAILRACE_DROP_NO_POLICY] = "no_policy",
-	[TAILRACE_DROP_MALFORMED] = "malformed",
-	[TAILRACE_DROP_MULTICAST] = "multicast",
-	[TAILRACE_DROP_LINK_LOCAL] = "link_local",
-	[TAILRACE_DROP_NOT_LOCAL] = "not_local",
-	[TAILRACE_DROP_NO_RULE] = "no_rule",
-	[TAILRACE_DROP_SHIELDS_UP] = "shields_up",
-	[TAILRACE_DROP_JAILED] = "jailed",
-	[TAILRACE_DROP_TSMP_OUT] = "tsmp_out",
-	[TAILRACE_DROP_DISCO_INSIDE] = "disco_inside",
-};
-
-static void add_counters(struct json_object *to, const struct nlattr **tb,
-			 const struct counter *c, size_t n)
-{
-	for (; n--; c++) {
-		const struct nlattr *a = tb[c->attr];
-		size_t size = a ? mnl_attr_get_payload_len(a) : 0;
-		uint64_t v = size == 8 ? attr_u64(a) :
-			     size == 4 ? attr_u32(a) :
-					 attr_u16(a);
-
-		if (a)
-			json_object_object_add(to, c->name,
-					       json_object_new_uint64(v));
-	}
-}
-
-static void on_device_json(void *ctx, const struct nlmsghdr *h)
-{
-	static const char *const states[] = { "closed", "active", "orphaned" };
-	const struct nlattr *tb[TAILRACE_A_DEVICE_MAX + 1];
-	uint32_t state;
-
-	netlink_msg_attrs(h, GENL_HDRLEN, tb, ARRAY_SIZE(tb));
-	state = attr_u32(tb[TAILRACE_A_DEVICE_STATE]);
-	json_object_object_add(
-		ctx, "state",
-		json_object_new_string(
-			state < ARRAY_SIZE(states) ? states[state] : "?"));
-	add_counters(ctx, tb, device_counters, ARRAY_SIZE(device_counters));
-}
-
-static void on_stats_json(void *ctx, const struct nlmsghdr *h)
-{
-	const struct nlattr *tb[TAILRACE_A_STATS_MAX + 1], *drops;
-	struct json_object *o;
-	uint64_t v;
-	size_t i;
-
-	netlink_msg_attrs(h, GENL_HDRLEN, tb, ARRAY_SIZE(tb));
-	add_counters(ctx, tb, stats_counters, ARRAY_SIZE(stats_counters));
-	drops = tb[TAILRACE_A_STATS_DROP];
-	if (!drops)
-		return;
-	o = json_object_new_object();
-	for (i = 0; i < ARRAY_SIZE(drop_names) &&
-		    (i + 1) * 8 <= mnl_attr_get_payload_len(drops);
-	     i++) {
-		memcpy(&v, (const char *)mnl_attr_get_payload(drops) + i * 8,
-		       8);
-		json_object_object_add(o, drop_names[i],
-				       json_object_new_uint64(v));
-	}
-	json_object_object_add(ctx, "drops", o);
-}
-
-struct json_object *module_stats(struct netlink *nl, uint16_t family,
-				 uint32_t link)
-{
-	struct json_object *o = json_object_new_object();
-
-	if (!netlink_ask(nl,
-			 begin(nl, family, TAILRACE_CMD_DEV_GET, 0,
-			       TAILRACE_A_DEVICE_IFINDEX, link),
-			 on_device_json, o))
-		netlink_ask(nl,
-			    begin(nl, family, TAILRACE_CMD_STATS_GET, 0,
-				  TAILRACE_A_STATS_IFINDEX, link),
-			    on_stats_json, o);
-	return o;
 }

@@ -6,11 +6,9 @@
 #include "kernel/kernel.h"
 #include "kernel/netlink.h"
 
-struct json_object;
-
 /*
- * tailrace.ko: devices, sockets, peers, aliases, counters and events.
- * policy.h has the packet filter's policy. @family is from netlink_family().
+ * tailrace.ko: devices, sockets, peers, aliases and events. policy.h has the
+ * packet filter's policy, stats.h the counters. @family is from netlink_family().
  */
 
 struct module_device {
@@ -72,10 +70,6 @@ int module_alias_del(struct netlink *nl, uint16_t family, uint32_t link,
 int module_send_tsmp(struct netlink *nl, uint16_t family, uint32_t link,
 		     const struct ip_addr *src, const struct ip_addr *dst,
 		     const uint8_t *data, size_t n);
-
-/* The device's state and counters for people; an empty object on errors. */
-struct json_object *module_stats(struct netlink *nl, uint16_t family,
-				 uint32_t link);
 
 /* A message of the multicast group. */
 struct module_event {

@@ -10,12 +10,12 @@
 
 #include "lib/util.h"
 
-/* The kernel fills dumps up to 32 KiB a datagram. */
-#define IN_SIZE (128 * 1024)
+/* The kernel fills dumps up to 32 KiB a datagram, or one large peer. */
+#define IN_SIZE NETLINK_OUT
 
 int netlink_open(struct netlink *nl, int bus)
 {
-	int one = 1;
+	int one = 1, room = 2 * NETLINK_OUT;
 
 	memset(nl, 0, sizeof(*nl));
 	nl->socket = mnl_socket_open2(bus, SOCK_CLOEXEC);
@@ -33,6 +33,9 @@ int netlink_open(struct netlink *nl, int bus)
 	mnl_socket_setsockopt(nl->socket, NETLINK_CAP_ACK, &one, sizeof(one));
 	mnl_socket_setsockopt(nl->socket, NETLINK_GET_STRICT_CHK, &one,
 			      sizeof(one));
+	/* the kernel refuses messages longer than the buffer */
+	setsockopt(mnl_socket_get_fd(nl->socket), SOL_SOCKET, SO_SNDBUFFORCE,
+		   &room, sizeof(room));
 	nl->port_id = mnl_socket_get_portid(nl->socket);
 	nl->sequence = (uint32_t)now_ns();
 	nl->out = xmalloc(NETLINK_OUT);

@@ -24,8 +24,11 @@ struct netlink {
 	char error[256];
 };
 
-/* Room for one outgoing message; build no longer ones. */
-#define NETLINK_OUT (256 * 1024)
+/*
+ * Room for one outgoing message; build no longer ones. The longest is a peer of
+ * the module's with TAILRACE_MAX_PEER_ADDRS addresses and as many routes.
+ */
+#define NETLINK_OUT (512 * 1024)
 /* Close a message of many elements past this and start another. */
 #define NETLINK_BATCH (30 * 1024)
 

@@ -3,19 +3,25 @@
 
 #include <string.h>
 
+#include "kernel/list.h"
 #include "kernel/state.h"
 #include "lib/util.h"
 
 #define PEERS_MAX (2 * TAILRACE_MAX_PEERS)
 
+static void remove_entry(struct peers *p, struct peer_entry *e)
+{
+	HASH_DEL(p->by_id, e);
+	free(e->alias.seen);
+	free(e);
+}
+
 void peers_free(struct peers *p)
 {
 	struct peer_entry *e, *next;
 
-	HASH_ITER(hh, p->by_id, e, next) {
-		HASH_DEL(p->by_id, e);
-		free(e);
-	}
+	HASH_ITER(hh, p->by_id, e, next)
+		remove_entry(p, e);
 }
 
 struct peer_entry *peers_find(const struct peers *p, uint32_t id)
@@ -42,10 +48,8 @@ void peers_remove(struct peers *p, uint32_t id)
 {
 	struct peer_entry *e = peers_find(p, id);
 
-	if (!e)
-		return;
-	HASH_DEL(p->by_id, e);
-	free(e);
+	if (e)
+		remove_entry(p, e);
 }
 
 static bool path_equal(const struct kernel_path *a, const struct kernel_path *b)
@@ -82,6 +86,19 @@ void peers_put_endpoints(const struct peers *p,
 			wg_find(want, &k->public_key)->endpoint =
 				e->path.canonical;
 	}
+}
+
+void peers_note_alias(struct peers *p, uint32_t id, const struct alias *a)
+{
+	static const struct alias none;
+	struct peer_entry *e = a ? peers_get(p, id) : peers_find(p, id);
+
+	if (!e)
+		return;
+	free(e->alias.seen);
+	e->alias = a ? *a : none;
+	if (a)
+		e->alias.seen = list_copy(a->seen, a->n_seen, sizeof(*a->seen));
 }
 
 void peers_endpoints_set(struct peers *p, const struct kernel_state *state)

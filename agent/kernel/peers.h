@@ -18,6 +18,7 @@ struct peer_entry {
 	uint64_t age; /* of the path: larger is newer */
 	bool dirty; /* the path isn't in the kernel yet */
 	struct endpoint known; /* WireGuard's, as last set or reported */
+	struct alias alias; /* the module's; canonical none: unknown */
 	bool active;
 	UT_hash_handle hh; /* by id */
 };
@@ -44,6 +45,8 @@ void peers_set_path(struct peers *p, const struct kernel_path *path);
 void peers_put_endpoints(const struct peers *p,
 			 const struct kernel_state *state,
 			 const struct wg_device *have, struct wg_device *want);
+/* What the module has for a peer; NULL: nothing, or not known. */
+void peers_note_alias(struct peers *p, uint32_t id, const struct alias *a);
 /* @want was applied: no path of a peer in @state is dirty any more. */
 void peers_endpoints_set(struct peers *p, const struct kernel_state *state);
 

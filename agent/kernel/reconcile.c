@@ -18,6 +18,7 @@
 #include "kernel/policy.h"
 #include "kernel/route.h"
 #include "kernel/state.h"
+#include "kernel/stats.h"
 #include "kernel/wg.h"
 #include "lib/log.h"
 #include "lib/util.h"
@@ -439,6 +440,8 @@ static bool run_aliases(struct reconcile *r)
 	}
 	peers_want_aliases(&r->peers, &r->state, &want);
 	n = alias_diff(&have, &want, keep_aliases, r, &ops);
+	for (i = 0; i < have.n; i++)
+		peers_note_alias(&r->peers, have.a[i].peer, &have.a[i]);
 	for (i = 0; i < n; i++) {
 		int err = ops[i].del ?
 				  module_alias_del(&r->genl, r->family,
@@ -446,6 +449,8 @@ static bool run_aliases(struct reconcile *r)
 				  module_alias_set(&r->genl, r->family,
 						   r->link, ops[i].set);
 
+		peers_note_alias(&r->peers, ops[i].peer,
+				 err ? NULL : ops[i].set);
 		if (err) {
 			fail(r, "aliases of peer %u: %s", ops[i].peer,
 			     r->genl.error);
@@ -650,6 +655,28 @@ bool reconcile_run(struct reconcile *r)
 	return !*r->error;
 }
 
+/* One path's aliases, then its endpoint into @plan; 0 or negative errno. */
+static int run_path(struct reconcile *r, struct peer_entry *e,
+		    const struct key *k, struct wg_plan *plan)
+{
+	struct alias_list one = { 0 };
+	int err = 0;
+
+	/* what is to go may be in the way of others: look at them all */
+	if (!e->path.canonical.ip.family)
+		return -EAGAIN;
+	alias_want(&one, &e->path, e->age);
+	alias_sort(&one);
+	if (!alias_equal(&one.a[0], &e->alias)) {
+		err = module_alias_set(&r->genl, r->family, r->link, one.a);
+		peers_note_alias(&r->peers, e->id, err ? NULL : one.a);
+	}
+	alias_free(&one);
+	if (!err && !endpoint_equal(&e->known, &e->path.canonical))
+		wg_plan_add(plan, k)->endpoint = e->path.canonical;
+	return err;
+}
+
 bool reconcile_run_paths(struct reconcile *r)
 {
 	struct wg_plan plan = { 0 };
@@ -660,24 +687,11 @@ bool reconcile_run_paths(struct reconcile *r)
 		return false;
 	HASH_ITER(hh, r->peers.by_id, e, next) {
 		const struct kernel_peer *k = state_peer(&r->state, e->id);
-		struct alias_list one = { 0 };
-		struct wg_change *c;
 
-		if (!e->dirty || !k)
-			continue;
-		/* aliases that are to go need the others to be known */
-		if (!e->path.canonical.ip.family) {
-			err = -EAGAIN;
-			break;
-		}
-		alias_want(&one, &e->path, e->age);
-		alias_sort(&one);
-		err = module_alias_set(&r->genl, r->family, r->link, one.a);
-		alias_free(&one);
+		if (e->dirty && k)
+			err = run_path(r, e, &k->public_key, &plan);
 		if (err)
 			break;
-		c = wg_plan_add(&plan, &k->public_key);
-		c->endpoint = e->path.canonical;
 	}
 	if (!err)
 		err = wg_apply(&r->genl, r->link, &plan);
@@ -765,7 +779,7 @@ void reconcile_stats(struct reconcile *r, struct wire_stats *out)
 		out->device_json = xstrdup("{}");
 		return;
 	}
-	o = module_stats(&r->genl, r->family, r->link);
+	o = stats_json(&r->genl, r->family, r->link);
 	json_object_object_add(o, "netlink_changes",
 			       json_object_new_uint64(r->route.changes +
 						      r->genl.changes));

@@ -186,7 +186,7 @@ static void on_route_news(struct watch *w, const struct nlmsghdr *h)
 
 	netlink_msg_attrs(h, sizeof(*m), tb, ARRAY_SIZE(tb));
 	table = tb[RTA_TABLE] ? attr_u32(tb[RTA_TABLE]) : m->rtm_table;
-	sort_out(w, h, table == ROUTE_TABLE && h->nlmsg_type == RTM_DELROUTE,
+	sort_out(w, h, table == ROUTE_TABLE,
 		 !m->rtm_dst_len && table != ROUTE_TABLE);
 }
 
@@ -198,9 +198,7 @@ static void on_rule_news(struct watch *w, const struct nlmsghdr *h)
 
 	netlink_msg_attrs(h, sizeof(*m), tb, ARRAY_SIZE(tb));
 	priority = attr_u32(tb[FRA_PRIORITY]);
-	sort_out(w, h,
-		 h->nlmsg_type == RTM_DELRULE && priority >= RULE_BASE &&
-			 priority <= RULE_BASE + 60,
+	sort_out(w, h, priority >= RULE_BASE && priority <= RULE_BASE + 60,
 		 false);
 }
 

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "kernel/stats.h"
+
+#include <json-c/json.h>
+#include <linux/genetlink.h>
+#include <string.h>
+
+#include "lib/util.h"
+#include "tailrace.h"
+
+struct counter {
+	uint16_t attr;
+	const char *name;
+};
+
+static const struct counter device_counters[] = {
+	{ TAILRACE_A_DEVICE_PORT, "port" },
+	{ TAILRACE_A_DEVICE_GENERATION, "generation" },
+	{ TAILRACE_A_DEVICE_RULES, "rules" },
+	{ TAILRACE_A_DEVICE_PEERS, "peers" },
+	{ TAILRACE_A_DEVICE_FLOWS, "flows" },
+	{ TAILRACE_A_DEVICE_FLOWS_MAX, "flows_max" },
+};
+
+static const struct counter stats_counters[] = {
+	{ TAILRACE_A_STATS_STEER_DISCO, "steer_disco" },
+	{ TAILRACE_A_STATS_STEER_STUN, "steer_stun" },
+	{ TAILRACE_A_STATS_STEER_GENEVE, "steer_geneve" },
+	{ TAILRACE_A_STATS_STEER_LIMITED, "steer_limited" },
+	{ TAILRACE_A_STATS_STEER_NO_SOCKET, "steer_no_socket" },
+	{ TAILRACE_A_STATS_WG_RX, "wg_rx" },
+	{ TAILRACE_A_STATS_WG_ALIASED, "wg_aliased" },
+	{ TAILRACE_A_STATS_WG_UNKNOWN, "wg_unknown" },
+	{ TAILRACE_A_STATS_FILTER_IN, "filter_in" },
+	{ TAILRACE_A_STATS_FILTER_OUT, "filter_out" },
+	{ TAILRACE_A_STATS_FLOW_HITS, "flow_hits" },
+	{ TAILRACE_A_STATS_FLOW_NEW, "flow_new" },
+	{ TAILRACE_A_STATS_FLOW_EVICTED, "flow_evicted" },
+	{ TAILRACE_A_STATS_TSMP_PONGS, "tsmp_pongs" },
+	{ TAILRACE_A_STATS_TSMP_REJECTS, "tsmp_rejects" },
+};
+
+static const char *const drop_names[__TAILRACE_DROP_MAX] = {
+	[TAILRACE_DROP_NO_POLICY] = "no_policy",
+	[TAILRACE_DROP_MALFORMED] = "malformed",
+	[TAILRACE_DROP_MULTICAST] = "multicast",
+	[TAILRACE_DROP_LINK_LOCAL] = "link_local",
+	[TAILRACE_DROP_NOT_LOCAL] = "not_local",
+	[TAILRACE_DROP_NO_RULE] = "no_rule",
+	[TAILRACE_DROP_SHIELDS_UP] = "shields_up",
+	[TAILRACE_DROP_JAILED] = "jailed",
+	[TAILRACE_DROP_TSMP_OUT] = "tsmp_out",
+	[TAILRACE_DROP_DISCO_INSIDE] = "disco_inside",
+};
+
+static void add_counters(struct json_object *to, const struct nlattr **tb,
+			 const struct counter *c, size_t n)
+{
+	for (; n--; c++) {
+		const struct nlattr *a = tb[c->attr];
+		size_t size = a ? mnl_attr_get_payload_len(a) : 0;
+		uint64_t v = size == 8 ? attr_u64(a) :
+			     size == 4 ? attr_u32(a) :
+					 attr_u16(a);
+
+		if (a)
+			json_object_object_add(to, c->name,
+					       json_object_new_uint64(v));
+	}
+}
+
+static void on_device_json(void *ctx, const struct nlmsghdr *h)
+{
+	static const char *const states[] = { "closed", "active", "orphaned" };
+	const struct nlattr *tb[TAILRACE_A_DEVICE_MAX + 1];
+	uint32_t state;
+
+	netlink_msg_attrs(h, GENL_HDRLEN, tb, ARRAY_SIZE(tb));
+	state = attr_u32(tb[TAILRACE_A_DEVICE_STATE]);
+	json_object_object_add(
+		ctx, "state",
+		json_object_new_string(
+			state < ARRAY_SIZE(states) ? states[state] : "?"));
+	add_counters(ctx, tb, device_counters, ARRAY_SIZE(device_counters));
+}
+
+static void on_stats_json(void *ctx, const struct nlmsghdr *h)
+{
+	const struct nlattr *tb[TAILRACE_A_STATS_MAX + 1], *drops;
+	struct json_object *o;
+	uint64_t v;
+	size_t i;
+
+	netlink_msg_attrs(h, GENL_HDRLEN, tb, ARRAY_SIZE(tb));
+	add_counters(ctx, tb, stats_counters, ARRAY_SIZE(stats_counters));
+	drops = tb[TAILRACE_A_STATS_DROP];
+	if (!drops)
+		return;
+	o = json_object_new_object();
+	for (i = 0; i < ARRAY_SIZE(drop_names) &&
+		    (i + 1) * 8 <= mnl_attr_get_payload_len(drops);
+	     i++) {
+		memcpy(&v, (const char *)mnl_attr_get_payload(drops) + i * 8,
+		       8);
+		json_object_object_add(o, drop_names[i],
+				       json_object_new_uint64(v));
+	}
+	json_object_object_add(ctx, "drops", o);
+}
+
+static struct nlmsghdr *begin(struct netlink *nl, uint16_t family,
+			      enum tailrace_cmd cmd, uint16_t attr,
+			      uint32_t link)
+{
+	struct nlmsghdr *h = netlink_begin_genl(nl, family, cmd,
+						TAILRACE_FAMILY_VERSION, 0);
+
+	mnl_attr_put_u32(h, attr, link);
+	return h;
+}
+
+struct json_object *stats_json(struct netlink *nl, uint16_t family,
+			       uint32_t link)
+{
+	struct json_object *o = json_object_new_object();
+
+	if (!netlink_ask(nl,
+			 begin(nl, family, TAILRACE_CMD_DEV_GET,
+			       TAILRACE_A_DEVICE_IFINDEX, link),
+			 on_device_json, o))
+		netlink_ask(nl,
+			    begin(nl, family, TAILRACE_CMD_STATS_GET,
+				  TAILRACE_A_STATS_IFINDEX, link),
+			    on_stats_json, o);
+	return o;
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef KERNEL_STATS_H
+#define KERNEL_STATS_H
+
+#include "kernel/netlink.h"
+
+struct json_object;
+
+/*
+ * State and counters of one of tailrace.ko's devices, for people. An empty
+ * object on errors; the caller's.
+ */
+struct json_object *stats_json(struct netlink *nl, uint16_t family,
+			       uint32_t link);
+
+#endif
