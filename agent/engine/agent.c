@@ -6,6 +6,7 @@
 #include <event2/event.h>
 #include <json-c/json.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/utsname.h>
@@ -354,13 +355,18 @@ static const struct derps_ops derps_ops = {
 static void on_control_state(void *ctx, enum control_state s, const char *error)
 {
 	struct agent *a = ctx;
+	char text[1024] = "";
 
-	if (*error && strcmp(error, a->control_error))
-		log_warn("control: %s", error);
+	if (*error)
+		snprintf(text, sizeof(text), "control server %s: %s",
+			 a->store.prefs.control_url, error);
+	if (*text && strcmp(text, a->control_error))
+		log_warn("%s", text);
 	if (s == CONTROL_STREAMING && a->control_state != s)
-		log_info("control: connected");
+		log_info("control server %s: connected",
+			 a->store.prefs.control_url);
 	a->control_state = s;
-	set_text(&a->control_error, error);
+	set_text(&a->control_error, text);
 }
 
 static void on_auth_url(void *ctx, const char *url)
