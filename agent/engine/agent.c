@@ -105,6 +105,7 @@ static void publish(struct agent *a)
 	struct kernel_state down = { .up = false };
 	struct desired d;
 
+	a->published_disco = paths_disco_generation(a->paths);
 	if (!a->store.prefs.want_running || !nm ||
 	    key_is_zero(&a->node_private)) {
 		strncpy(down.ifname, a->config.ifname, sizeof(down.ifname) - 1);
@@ -434,7 +435,8 @@ static void apply_netmap(struct agent *a, const struct netmap *nm,
 		derps_set_map(a->derps, nm->derp_regions);
 	if (changed & (NETMAP_PEERS | NETMAP_PEER_PATHS))
 		paths_set_netmap(a->paths, nm, time(NULL));
-	if (changed & (NETMAP_SELF | NETMAP_PEERS | NETMAP_FILTER))
+	if (changed & (NETMAP_SELF | NETMAP_PEERS | NETMAP_FILTER) ||
+	    a->published_disco != paths_disco_generation(a->paths))
 		publish(a);
 	if (changed & NETMAP_DERP || !derps_home(a->derps))
 		agent_netcheck(a, true);
@@ -600,6 +602,8 @@ static void on_tsmp(void *ctx, const struct ip_addr *src,
 	if (peer && n >= 1 + KEY_LEN && data[0] == TSMP_DISCO) {
 		memcpy(disco.b, data + 1, KEY_LEN);
 		paths_advertised(a->paths, &peer->key, &disco);
+		if (a->published_disco != paths_disco_generation(a->paths))
+			publish(a);
 		return;
 	}
 	ping_on_tsmp(a, data, n);

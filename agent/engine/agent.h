@@ -64,6 +64,7 @@ struct agent {
 	char *control_error; /* "" fine */
 	char *kernel_error; /* "" fine */
 	char *filter_problem; /* "" fine */
+	uint64_t published_disco; /* paths_disco_generation() */
 	char *auth_url; /* "" none */
 
 	uint16_t wg_port; /* 0: no device yet */

@@ -129,6 +129,19 @@ static bool ip_is_allowed(const struct desired_input *in, const struct node *n,
 	return in->prefs->accept_routes || is_address(n, p);
 }
 
+/* So that the module can stand in for us. */
+static void build_disco(struct desired *d, const struct paths *paths,
+			const struct node *n, struct kernel_peer *k)
+{
+	struct disco_shared shared;
+
+	if (!paths_peer_disco(paths, &n->key, &d->state.disco, &k->disco,
+			      &shared))
+		return;
+	k->disco_shared = shared.k;
+	key_wipe(&shared.k);
+}
+
 static void build_peer(struct desired *d, const struct desired_input *in,
 		       const struct node *n, uint32_t id)
 {
@@ -154,6 +167,7 @@ static void build_peer(struct desired *d, const struct desired_input *in,
 		if (cap)
 			k->caps[k->n_caps++] = cap;
 	}
+	build_disco(d, in->paths, n, k);
 }
 
 static int by_prefix(const void *a, const void *b)
@@ -230,6 +244,7 @@ void desired_uninit(struct desired *d)
 		free(s->peers[i].addrs);
 		free(s->peers[i].allowed_ips);
 		free(s->peers[i].caps);
+		key_wipe(&s->peers[i].disco_shared);
 	}
 	for (i = 0; i < s->n_rules; i++)
 		free((void *)(uintptr_t)s->rules[i].src_caps);

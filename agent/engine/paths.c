@@ -40,6 +40,7 @@ struct paths {
 	void *ctx;
 	struct key node_public;
 	struct key disco_private, disco_public;
+	uint64_t disco_generation;
 	struct peer *peers, *peers_by_id;
 	struct disco_info *infos;
 	struct disco_endpoints own;
@@ -75,6 +76,7 @@ static void info_leave(struct peer *p)
 		return;
 	DL_DELETE2(info->peers, p, info_prev, info_next);
 	p->info = NULL;
+	p->ps->disco_generation++;
 	if (info->peers)
 		return;
 	HASH_DEL(p->ps->infos, info);
@@ -105,6 +107,7 @@ static void info_join(struct peer *p, const struct key *disco)
 	}
 	DL_APPEND2(info->peers, p, info_prev, info_next);
 	p->info = info;
+	ps->disco_generation++;
 }
 
 static struct peer *peer_find(const struct paths *ps, const struct key *k)
@@ -585,6 +588,25 @@ uint32_t paths_peer_id(const struct paths *ps, const struct key *node)
 	const struct peer *p = peer_find(ps, node);
 
 	return p ? p->id : 0;
+}
+
+bool paths_peer_disco(const struct paths *ps, const struct key *node,
+		      struct key *own, struct key *theirs,
+		      struct disco_shared *shared)
+{
+	const struct peer *p = peer_find(ps, node);
+
+	if (!p || !p->info)
+		return false;
+	*own = ps->disco_public;
+	*theirs = p->info->disco;
+	*shared = p->info->shared;
+	return true;
+}
+
+uint64_t paths_disco_generation(const struct paths *ps)
+{
+	return ps->disco_generation;
 }
 
 bool paths_peer_key(const struct paths *ps, uint32_t id, struct key *node)

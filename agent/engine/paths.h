@@ -91,6 +91,15 @@ void paths_advertised(struct paths *ps, const struct key *node,
  * the key, so that a restarted agent finds the same.
  */
 uint32_t paths_peer_id(const struct paths *ps, const struct key *node);
+/*
+ * Our disco key and what a peer has to do with it, for the module. False: the
+ * peer has none, or we. @shared is a secret.
+ */
+bool paths_peer_disco(const struct paths *ps, const struct key *node,
+		      struct key *own, struct key *theirs,
+		      struct disco_shared *shared);
+/* Counts changes of what paths_peer_disco() says of any peer. */
+uint64_t paths_disco_generation(const struct paths *ps);
 /* False: no such peer. */
 bool paths_peer_key(const struct paths *ps, uint32_t id, struct key *node);
 

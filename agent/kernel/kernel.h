@@ -41,6 +41,12 @@ struct kernel_peer {
 	size_t n_allowed_ips;
 	uint32_t *caps; /* interned capability names */
 	size_t n_caps;
+	/*
+	 * With these the module answers the peer's disco pings while there is
+	 * no engine. Zero: it does not.
+	 */
+	struct key disco; /* the peer's public key */
+	struct key disco_shared; /* box key, a secret */
 };
 
 struct kernel_rule {
@@ -60,6 +66,7 @@ struct kernel_state {
 	bool up; /* false: device, routes and rules are removed */
 	char ifname[16];
 	struct key private_key;
+	struct key disco; /* our public key, to which all disco_shared belong */
 	uint16_t port; /* WireGuard's UDP port, 0: keep or choose */
 	uint32_t mtu;
 	struct prefix *addrs;

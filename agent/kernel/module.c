@@ -152,6 +152,13 @@ void module_peers_from_state(struct module_peers *out,
 		to->caps = list_copy(from->caps, from->n_caps,
 				     sizeof(*from->caps));
 		to->n_caps = from->n_caps;
+		if (!key_is_zero(&state->disco) &&
+		    !key_is_zero(&from->disco) &&
+		    !key_is_zero(&from->disco_shared)) {
+			to->disco = from->disco;
+			to->disco_own = state->disco;
+			to->disco_shared = &from->disco_shared;
+		}
 		sort_peer(to);
 	}
 	if (out->n)
@@ -181,6 +188,15 @@ static void *read_pieces(const struct nlmsghdr *h, uint16_t type, size_t size,
 	return list;
 }
 
+static struct key read_key(const struct nlattr *a)
+{
+	struct key k = { 0 };
+
+	if (a && mnl_attr_get_payload_len(a) == KEY_LEN)
+		memcpy(k.b, mnl_attr_get_payload(a), KEY_LEN);
+	return k;
+}
+
 static void on_peer(void *ctx, const struct nlmsghdr *h)
 {
 	const struct nlattr *tb[TAILRACE_A_PEER_MAX + 1];
@@ -198,6 +214,8 @@ static void on_peer(void *ctx, const struct nlmsghdr *h)
 				&p->n_routes);
 	p->caps = read_pieces(h, TAILRACE_A_PEER_CAPS, sizeof(*p->caps),
 			      &p->n_caps);
+	p->disco = read_key(tb[TAILRACE_A_PEER_DISCO]);
+	p->disco_own = read_key(tb[TAILRACE_A_PEER_DISCO_OWN]);
 	sort_peer(p);
 }
 
@@ -252,6 +270,8 @@ bool module_peer_equal(const struct module_peer *a,
 		       const struct module_peer *b)
 {
 	return a->id == b->id && a->flags == b->flags &&
+	       key_equal(&a->disco, &b->disco) &&
+	       key_equal(&a->disco_own, &b->disco_own) &&
 	       list_equal(a->addrs, a->n_addrs, b->addrs, b->n_addrs,
 			  sizeof(*a->addrs)) &&
 	       list_equal(a->routes, a->n_routes, b->routes, b->n_routes,
@@ -283,6 +303,8 @@ int module_peer_set(struct netlink *nl, uint16_t family, uint32_t link,
 {
 	struct nlmsghdr *h = begin(nl, family, TAILRACE_CMD_PEER_SET, 0,
 				   TAILRACE_A_PEER_IFINDEX, link);
+	size_t n;
+	int err;
 
 	mnl_attr_put_u32(h, TAILRACE_A_PEER_ID, p->id);
 	mnl_attr_put_u32(h, TAILRACE_A_PEER_FLAGS, p->flags);
@@ -290,7 +312,17 @@ int module_peer_set(struct netlink *nl, uint16_t family, uint32_t link,
 	put_addrs(h, TAILRACE_A_PEER_ROUTES, p->routes, p->n_routes);
 	put_list(h, TAILRACE_A_PEER_CAPS, p->caps, p->n_caps,
 		 sizeof(*p->caps));
-	return change(nl, h);
+	if (p->disco_shared) {
+		mnl_attr_put(h, TAILRACE_A_PEER_DISCO, KEY_LEN, p->disco.b);
+		mnl_attr_put(h, TAILRACE_A_PEER_DISCO_OWN, KEY_LEN,
+			     p->disco_own.b);
+		mnl_attr_put(h, TAILRACE_A_PEER_DISCO_SHARED, KEY_LEN,
+			     p->disco_shared->b);
+	}
+	n = h->nlmsg_len;
+	err = change(nl, h);
+	explicit_bzero(h, n);
+	return err;
 }
 
 int module_peer_del(struct netlink *nl, uint16_t family, uint32_t link,

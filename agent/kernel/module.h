@@ -36,6 +36,9 @@ struct module_peer {
 	size_t n_routes;
 	uint32_t *caps;
 	size_t n_caps;
+	struct key disco; /* zero: none, and then none of the others */
+	struct key disco_own;
+	const struct key *disco_shared; /* of the state; NULL in a dump */
 	bool active; /* of a dump */
 };
 
@@ -45,6 +48,7 @@ struct module_peers {
 	size_t n;
 };
 
+/* @state must outlive @out. */
 void module_peers_from_state(struct module_peers *out,
 			     const struct kernel_state *state);
 int module_peers_get(struct netlink *nl, uint16_t family, uint32_t link,
@@ -52,7 +56,10 @@ int module_peers_get(struct netlink *nl, uint16_t family, uint32_t link,
 void module_peers_free(struct module_peers *peers);
 struct module_peer *module_peer_find(const struct module_peers *peers,
 				     uint32_t id);
-/* Of configuration; not whether they are active. */
+/*
+ * Of configuration; not whether they are active. The two public keys of disco
+ * stand for their secret.
+ */
 bool module_peer_equal(const struct module_peer *a,
 		       const struct module_peer *b);
 int module_peer_set(struct netlink *nl, uint16_t family, uint32_t link,

@@ -42,6 +42,7 @@ static void free_peer(struct kernel_peer *p)
 	free(p->addrs);
 	free(p->allowed_ips);
 	free(p->caps);
+	key_wipe(&p->disco_shared);
 }
 
 /* Frees the peers that are marked by id 0. */
@@ -55,6 +56,10 @@ static void sweep(struct kernel_state *s)
 		else
 			s->peers[kept++] = s->peers[i];
 	}
+	/* secrets have moved */
+	if (kept < s->n_peers)
+		explicit_bzero(&s->peers[kept],
+			       (s->n_peers - kept) * sizeof(*s->peers));
 	s->n_peers = kept;
 }
 

@@ -28,6 +28,7 @@ static const struct counter stats_counters[] = {
 	{ TAILRACE_A_STATS_STEER_GENEVE, "steer_geneve" },
 	{ TAILRACE_A_STATS_STEER_LIMITED, "steer_limited" },
 	{ TAILRACE_A_STATS_STEER_NO_SOCKET, "steer_no_socket" },
+	{ TAILRACE_A_STATS_STEER_PONGS, "steer_pongs" },
 	{ TAILRACE_A_STATS_WG_RX, "wg_rx" },
 	{ TAILRACE_A_STATS_WG_ALIASED, "wg_aliased" },
 	{ TAILRACE_A_STATS_WG_UNKNOWN, "wg_unknown" },

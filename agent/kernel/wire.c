@@ -62,6 +62,8 @@ static const struct field peer_fields[] = {
 	LIST(struct kernel_peer, allowed_ips, n_allowed_ips, FIELD_PREFIX,
 	     TAILRACE_MAX_PEER_ADDRS),
 	LIST(struct kernel_peer, caps, n_caps, FIELD_U32, TAILRACE_MAX_CAPS),
+	F(struct kernel_peer, disco, FIELD_KEY),
+	F(struct kernel_peer, disco_shared, FIELD_KEY),
 };
 
 static const struct field rule_fields[] = {
@@ -81,6 +83,7 @@ static const struct field state_fields[] = {
 	F(struct kernel_state, up, FIELD_BOOL),
 	F(struct kernel_state, ifname, FIELD_NAME),
 	F(struct kernel_state, private_key, FIELD_KEY),
+	F(struct kernel_state, disco, FIELD_KEY),
 	F(struct kernel_state, port, FIELD_U16),
 	F(struct kernel_state, mtu, FIELD_U32),
 	LIST(struct kernel_state, addrs, n_addrs, FIELD_PREFIX, 1024),
@@ -197,8 +200,13 @@ static uint8_t *out_room(struct out *o, size_t n)
 	uint8_t *at;
 
 	while (o->room - o->n < n) {
+		/* realloc() would leave secrets behind */
+		at = xmalloc(o->room * 2);
+		memcpy(at, o->p, o->n);
+		explicit_bzero(o->p, o->n);
+		free(o->p);
+		o->p = at;
 		o->room *= 2;
-		o->p = xrealloc(o->p, o->room, 1);
 	}
 	at = o->p + o->n;
 	o->n += n;

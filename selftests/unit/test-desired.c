@@ -154,6 +154,57 @@ static void filter(void)
 	done(&d);
 }
 
+/* The box keys that the module stands in for us with. */
+static void disco(void)
+{
+	static const char without[] =
+		"{" SELF ",\"Peers\":[{\"ID\":2,\"Key\":\"" KEY_B "\","
+		"\"Addresses\":[\"100.64.0.2/32\"]}]}";
+	struct key own, own_public, peer, peer_public, unknown = { { 7 } };
+	struct disco_shared shared;
+	const struct kernel_peer *k;
+	char with[1024], text[KEY_TEXT_MAX];
+	uint64_t generation;
+	struct desired d;
+
+	crypto_box_keypair(own_public.b, own.b);
+	crypto_box_keypair(peer_public.b, peer.b);
+	disco_shared_key(&shared, &peer, &own_public);
+	snprintf(with, sizeof(with),
+		 "{" SELF ",\"Peers\":[{\"ID\":2,\"Key\":\"" KEY_B "\","
+		 "\"DiscoKey\":\"%s\",\"Addresses\":[\"100.64.0.2/32\"]}]}",
+		 key_format(text, KEY_DISCO, &peer_public));
+
+	build(&d, with);
+	tap_ok(only_peer(&d) && key_is_zero(&only_peer(&d)->disco) &&
+		       key_is_zero(&d.state.disco),
+	       "without a disco key of ours there are no boxes");
+	done(&d);
+	paths_set_keys(paths, &unknown, &own);
+	build(&d, with);
+	k = only_peer(&d);
+	tap_ok(k && key_equal(&k->disco, &peer_public) &&
+		       key_equal(&k->disco_shared, &shared.k) &&
+		       key_equal(&d.state.disco, &own_public),
+	       "a peer's disco key, ours and the key of the two");
+	generation = paths_disco_generation(paths);
+	done(&d);
+	build(&d, with);
+	tap_ok(paths_disco_generation(paths) == generation,
+	       "the same keys are no news");
+	done(&d);
+	paths_set_keys(paths, &unknown, &peer);
+	tap_ok(paths_disco_generation(paths) != generation,
+	       "a new key of ours is");
+	generation = paths_disco_generation(paths);
+	build(&d, without);
+	tap_ok(only_peer(&d) && key_is_zero(&only_peer(&d)->disco) &&
+		       key_is_zero(&only_peer(&d)->disco_shared) &&
+		       paths_disco_generation(paths) != generation,
+	       "and so is a peer without one");
+	done(&d);
+}
+
 int main(void)
 {
 	struct event_base *base;
@@ -166,6 +217,7 @@ int main(void)
 	routes();
 	unapproved();
 	filter();
+	disco();
 	paths_free(paths);
 	prefs_uninit(&prefs);
 	event_base_free(base);

@@ -413,9 +413,15 @@ static void normalizing(void)
 	struct wire_message m;
 	struct kernel_state *s;
 	struct module_peers mp;
+	struct module_peer copy;
 	struct wg_device d;
+	struct key o, x, y;
 
 	memset(&from.private_key, 0xff, sizeof(from.private_key));
+	from.disco = key_of('o');
+	peers[0].disco = key_of('x');
+	peers[0].disco_shared = key_of('y');
+	peers[1].disco = key_of('x'); /* but no box key */
 	s = decoded(&from, &m);
 	state_normalize(s);
 	tap_ok(s->n_peers == 2 && s->peers[0].id == 5 && s->peers[1].id == 7,
@@ -438,6 +444,26 @@ static void normalizing(void)
 		       mp.p[0].routes[0].kind == TAILRACE_ADDR_PREFIX4 &&
 		       mp.p[0].routes[0].prefix_len == 16,
 	       "state: to the module's peers");
+	o = key_of('o');
+	x = key_of('x');
+	y = key_of('y');
+	tap_ok(key_equal(&mp.p[1].disco, &x) &&
+		       key_equal(&mp.p[1].disco_own, &o) &&
+		       key_equal(mp.p[1].disco_shared, &y),
+	       "state: with box keys");
+	tap_ok(key_is_zero(&mp.p[0].disco) && !mp.p[0].disco_shared,
+	       "state: complete or not at all");
+	copy = mp.p[1];
+	copy.disco_shared = NULL; /* as in a dump */
+	tap_ok(module_peer_equal(&mp.p[1], &copy),
+	       "peer: the public keys stand for the secret");
+	copy.disco_own = x;
+	tap_ok(!module_peer_equal(&mp.p[1], &copy),
+	       "peer: another key of ours is a difference");
+	copy.disco_own = o;
+	copy.disco = o;
+	tap_ok(!module_peer_equal(&mp.p[1], &copy),
+	       "peer: so is another one of theirs");
 	module_peers_free(&mp);
 	wire_free(&m);
 }

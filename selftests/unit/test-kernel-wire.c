@@ -51,11 +51,14 @@ static struct kernel_state full_state(void)
 	allowed[0] = pfx("100.64.0.2/32");
 	allowed[1] = pfx("0.0.0.0/0");
 	memset(&s.private_key, 0x41, sizeof(s.private_key));
+	memset(&s.disco, 0x43, sizeof(s.disco));
 	peers[0] = (struct kernel_peer){ .id = 1, .flags = 2, .addrs = own,
 					 .n_addrs = 1, .allowed_ips = allowed,
 					 .n_allowed_ips = 2, .caps = caps,
 					 .n_caps = 2 };
 	memset(&peers[0].public_key, 0x42, sizeof(peers[0].public_key));
+	memset(&peers[0].disco, 0x44, sizeof(peers[0].disco));
+	memset(&peers[0].disco_shared, 0x45, sizeof(peers[0].disco_shared));
 	peers[1] = (struct kernel_peer){ .id = 0xffffff };
 	rules[0] = (struct kernel_rule){ .id = 1, .protos = protos,
 					 .n_protos = 2, .src = &any,
@@ -192,7 +195,7 @@ static void bad_values(void)
 		  0 },
 		{ "IPv4 with a tail", WIRE_ROAMED, &roamed, 4 + 16, 1 },
 		{ "33 bits of IPv4", WIRE_STATE, &state,
-		  1 + 16 + 32 + 2 + 4 + 4 + 17, 33 },
+		  1 + 16 + 32 + 32 + 2 + 4 + 4 + 17, 33 },
 		{ "65 seen endpoints", WIRE_PATH, &path, 4 + 19, 65 },
 		{ "a NUL inside a text", WIRE_APPLIED, &applied, 4 + 2 + 4 + 1,
 		  0 },
