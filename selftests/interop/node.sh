@@ -208,7 +208,7 @@ tailrace_new() {
 	ip netns exec "$ns-$name" "$top/scripts/vm" run --suite "$suite" \
 		--kmod --tap guest0 --tap guest1 --share "$tmp" --smp 2 \
 		--timeout 1200 --console "$tmp/$name-console.log" -- \
-		/src/selftests/interop/guest "$tmp/hosts" \
+		/src/selftests/interop/guest "$tmp" \
 		> "$tmp/$name-vm.log" 2>&1 &
 	vm_pid[$name]=$!
 	within 300 tailrace_exec "$name" true ||
@@ -233,7 +233,7 @@ tailrace_exec() {
 tailrace_start() {
 	local name=$1
 	tailrace_exec "$name" sh -c "
-		SSL_CERT_FILE=$tmp/headscale.test.crt setsid \
+		SSL_CERT_FILE=/etc/ssl/headscale.test.crt setsid \
 		/src/build/tailraced \
 		--state=/var/lib/tailrace --socket=/run/tailraced.sock \
 		--port=41641 --tun=tailrace0 \
