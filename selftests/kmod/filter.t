@@ -226,6 +226,27 @@ check('shields up', 'SHIELDS_UP', tcp(B, US, 80))
 check('shields up and jailed', 'JAILED', tcp(JAILED, US, 80))
 m.policy('wg0', LOCAL, [])
 check('no rules', 'NO_RULE', ip4(UDP, B, US, ports(9, 53)))
+
+# A large one: 1,000 rules of 100 prefixes each, the last for one address.
+def large(number):
+    prefixes = [struct.pack('!BBHI28x', C['TAILRACE_ADDR_PREFIX4'], 30, 0,
+                            (11 << 24) + (number * 100 + i) * 8)
+                for i in range(100)]
+    one = rule(number, [], [destination(US, number % 7000, 7000)])
+    return one + attr(C['TAILRACE_A_RULE_SRC'], b''.join(prefixes))
+
+
+m.begin('wg0')
+m.add('wg0', LOCAL, [])
+for i in range(0, 1000, 10):
+    m.add('wg0', rules=[large(n) for n in range(i, i + 10)])
+m.add('wg0', rules=[rule(5000, ['10.9.0.9'], [destination(US, 8001, 8002)])])
+check('while it is being built', 'NO_RULE', tcp('10.9.0.9', US, 8001))
+ok(m.commit('wg0') and m.get('wg0').num('DEVICE_RULES') == 1001,
+   '100,000 prefixes in 1,001 rules')
+check('a source of the large policy', 'accepted', tcp('10.9.0.9', US, 8001))
+check('to another port', 'NO_RULE', tcp('10.9.0.9', US, 8000))
+check('another source', 'NO_RULE', tcp('10.9.0.10', US, 8001))
 m.policy('wg0', LOCAL, RULES)
 raw.close()
 sh('ip netns exec b nft delete table inet quiet')
