@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Just enough of the kernel's interfaces for the filter's files to run in a
- * test program: one thread, no RCU readers but the caller, every allocation
- * from malloc so that AddressSanitizer sees it. Included before every file.
+ * test program: no RCU readers but the caller, every allocation from malloc so
+ * that AddressSanitizer sees it. Spinlocks and sequence counts are real, for
+ * the one test that has threads. Included before every file.
  */
 #ifndef KMOD_SHIM_H
 #define KMOD_SHIM_H
@@ -171,25 +172,57 @@ struct mutex {
 };
 
 typedef struct {
-	char unused;
+	bool taken;
 } spinlock_t;
 typedef struct {
-	char unused;
+	unsigned int n; /* odd while written */
 } seqcount_spinlock_t;
+
+static inline void spin_lock_bh(spinlock_t *lock)
+{
+	while (__atomic_test_and_set(&lock->taken, __ATOMIC_ACQUIRE))
+		;
+}
+
+static inline void spin_unlock_bh(spinlock_t *lock)
+{
+	__atomic_clear(&lock->taken, __ATOMIC_RELEASE);
+}
+
+static inline unsigned int read_seqcount_begin(const seqcount_spinlock_t *s)
+{
+	unsigned int n;
+
+	while ((n = __atomic_load_n(&s->n, __ATOMIC_ACQUIRE)) & 1)
+		;
+	return n;
+}
+
+static inline bool read_seqcount_retry(const seqcount_spinlock_t *s,
+				       unsigned int start)
+{
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	return __atomic_load_n(&s->n, __ATOMIC_RELAXED) != start;
+}
+
+static inline void write_seqcount_begin(seqcount_spinlock_t *s)
+{
+	__atomic_store_n(&s->n, s->n + 1, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+}
+
+static inline void write_seqcount_end(seqcount_spinlock_t *s)
+{
+	__atomic_store_n(&s->n, s->n + 1, __ATOMIC_RELEASE);
+}
 
 #define mutex_init(m) ((m)->held = false)
 #define mutex_destroy(m) ((void)0)
 #define mutex_lock(m) ((m)->held = true)
 #define mutex_unlock(m) ((m)->held = false)
 #define lockdep_is_held(m) ((m)->held)
-#define spin_lock_init(l) ((void)(l))
-#define spin_lock_bh(l) ((void)(l))
-#define spin_unlock_bh(l) ((void)(l))
-#define seqcount_spinlock_init(s, l) ((void)(s))
-#define read_seqcount_begin(s) 0
-#define read_seqcount_retry(s, seq) ((void)(seq), 0)
-#define write_seqcount_begin(s) ((void)(s))
-#define write_seqcount_end(s) ((void)(s))
+#define spin_lock_init(l) ((void)((l)->taken = false))
+#define seqcount_spinlock_init(s, l) ((void)((s)->n = 0))
 
 /* RCU: whoever writes is the only one there. */
 struct rcu_head {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <pthread.h>
 #include <stdio.h>
 
 #include "../../kmod/flow.h"
@@ -131,12 +132,80 @@ static void test_memory(void)
 	tap_ok(i == 3, "out of memory");
 }
 
+/*
+ * Two threads enter flows into a table that is too small for them, two look
+ * them up: what is found belongs to the key that was asked for.
+ */
+struct race {
+	pthread_t thread;
+	struct tr_flow_table *table;
+	u32 step;
+	bool writes;
+	u32 found;
+	u32 wrong;
+};
+
+static u32 rule_of(u32 i)
+{
+	return i * 2654435761U;
+}
+
+static void *race(void *arg)
+{
+	struct race *r = arg;
+	const struct tr_flow_era era = { 1, 1 };
+	u32 i, n, rule;
+
+	for (n = 0, i = r->step; n < 1000000; n++, i = (i + r->step) % 16) {
+		struct tr_flow_key k = key(i);
+
+		if (r->writes) {
+			tr_flow_add(r->table, &k, &era, TR_FLOW_VERDICT,
+				    rule_of(i));
+		} else if (tr_flow_find(r->table, &k, &era, &rule)) {
+			r->found++;
+			r->wrong += rule != rule_of(i);
+		}
+	}
+	return NULL;
+}
+
+static void test_race(void)
+{
+	struct race r[4] = { { .step = 7, .writes = true },
+			     { .step = 13, .writes = true },
+			     { .step = 11 },
+			     { .step = 17 } };
+	struct tr_flow_table *t = tr_flow_new(8);
+	u32 i;
+
+	/* Something to find, should the readers start first. */
+	for (i = 0; i < 8; i++) {
+		struct tr_flow_key k = key(i);
+
+		tr_flow_add(t, &k, &(struct tr_flow_era){ 1, 1 },
+			    TR_FLOW_VERDICT, rule_of(i));
+	}
+	for (i = 0; i < 4; i++) {
+		r[i].table = t;
+		if (pthread_create(&r[i].thread, NULL, race, &r[i]))
+			exit(1);
+	}
+	for (i = 0; i < 4; i++)
+		pthread_join(r[i].thread, NULL);
+	tap_ok(!r[2].wrong && !r[3].wrong && r[2].found && r[3].found,
+	       "%u flows found while others come and go",
+	       r[2].found + r[3].found);
+	tr_flow_free(t);
+}
+
 int main(void)
 {
 	test_basic();
 	test_eviction();
 	test_bound();
 	test_load();
+	test_race();
 	test_memory();
 	return tap_done();
 }
