@@ -15,6 +15,7 @@
 #include "engine/desired.h"
 #include "engine/hostinfo.h"
 #include "engine/ping.h"
+#include "engine/portmapper.h"
 #include "engine/relay.h"
 #include "engine/udp.h"
 #include "lib/log.h"
@@ -82,7 +83,10 @@ static void tell_control(struct agent *a)
 	self.working_ipv6 = r ? r->ipv6 : -1;
 	self.os_has_ipv6 = r ? r->os_has_ipv6 : -1;
 	self.working_udp = r ? r->udp : -1;
-	self.upnp = self.pmp = self.pcp = -1;
+	self.upnp = r ? r->upnp : -1;
+	self.pmp = r ? r->pmp : -1;
+	self.pcp = r ? r->pcp : -1;
+	self.have_port_map = a->n_own && a->own[0].type == ENDPOINT_PORTMAPPED;
 	self.endpoints = xcalloc(a->n_own, sizeof(*self.endpoints));
 	self.endpoint_types = xcalloc(a->n_own, 1);
 	for (i = 0; i < a->n_own; i++) {
@@ -191,6 +195,7 @@ static void refresh_endpoints(struct agent *a, const struct net_report *r)
 	int n = interface_addrs(&addrs, a->config.ifname);
 	size_t i;
 
+	portmapper_get(a->portmapper, &in.portmap);
 	in.interfaces = addrs;
 	in.n_interfaces = n > 0 ? (size_t)n : 0;
 	a->n_own = endpoints_assemble(&in, &a->endpoint_cache, own);
@@ -221,6 +226,11 @@ static void on_netcheck_done(void *ctx, const struct net_report *r)
 	arm_periodic(a);
 	if (a->netcheck_again)
 		agent_netcheck(a, false);
+}
+
+static void on_portmap_changed(void *ctx)
+{
+	agent_netcheck(ctx, false);
 }
 
 static int netcheck_send(void *ctx, const struct endpoint *to,
@@ -560,6 +570,7 @@ static void on_applied(void *ctx, int link, uint16_t port, const char *error)
 	if (!port || port == a->wg_port)
 		return;
 	a->wg_port = port;
+	portmapper_set_port(a->portmapper, port);
 	if (a->relay)
 		relay_free(a->relay);
 	a->relay = relay_new(a->base, relay_port(a), port, on_relay, a);
@@ -696,6 +707,8 @@ struct agent *agent_new(struct event_base *base,
 	if (config->ca_file && derps_add_roots(a->derps, config->ca_file))
 		log_error("cannot read certificates from %s", config->ca_file);
 	a->netcheck = netcheck_new(base, a->dns, a->derps, &netcheck_ops, a);
+	a->portmapper = portmapper_new(base, on_portmap_changed, a);
+	netcheck_set_portmapper(a->netcheck, a->portmapper);
 	a->paths = paths_new(base, &paths_ops, a);
 	addresses_changed(a);
 	a->periodic = evtimer_new(base, on_periodic, a);
@@ -746,6 +759,7 @@ void agent_free(struct agent *a)
 	event_free(a->periodic);
 	paths_free(a->paths);
 	netcheck_free(a->netcheck);
+	portmapper_free(a->portmapper);
 	derps_free(a->derps);
 	if (a->relay)
 		relay_free(a->relay);

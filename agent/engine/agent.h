@@ -51,6 +51,7 @@ struct agent {
 	struct relay *relay;
 	struct derps *derps;
 	struct netcheck *netcheck;
+	struct portmapper *portmapper;
 	struct paths *paths;
 	struct control *control; /* NULL while stopped or logged out */
 

@@ -12,6 +12,7 @@
 #include "engine/derps.h"
 #include "engine/nethttps.h"
 #include "engine/netprobe.h"
+#include "engine/portmapper.h"
 #include "lib/util.h"
 
 #define FULL_INTERVAL (300 * SEC_NS)
@@ -35,6 +36,7 @@ struct netcheck {
 	struct event_base *base;
 	struct evdns_base *dns;
 	struct derps *derps;
+	struct portmapper *portmapper; /* or NULL */
 	const struct netcheck_ops *ops;
 	void *ctx;
 	struct event *timer;
@@ -194,6 +196,10 @@ static void finish(struct netcheck *nc)
 
 	end_run(nc);
 	r->finished = in.now;
+	if (nc->portmapper) {
+		r->pmp = portmapper_has_pmp(nc->portmapper);
+		r->pcp = portmapper_has_pcp(nc->portmapper);
+	}
 	net_history_choose(&nc->history, r, &in);
 	if (r->full)
 		nc->last_full = in.now;
@@ -294,6 +300,11 @@ void netcheck_free(struct netcheck *nc)
 	free(nc);
 }
 
+void netcheck_set_portmapper(struct netcheck *nc, struct portmapper *pm)
+{
+	nc->portmapper = pm;
+}
+
 int netcheck_start(struct netcheck *nc, const struct netcheck_input *in)
 {
 	struct net_plan_input plan = { .home = in->home,
@@ -319,6 +330,8 @@ int netcheck_start(struct netcheck *nc, const struct netcheck_input *in)
 	plan.last = full ? NULL : nc->last;
 	nc->probes = xmalloc(sizeof(*nc->probes));
 	net_probes_start(nc->probes, &plan, nc->report, full, now);
+	if (nc->portmapper)
+		portmapper_probe(nc->portmapper);
 	arm(nc, now);
 	return 0;
 }

@@ -18,6 +18,7 @@ struct event_base;
 struct evdns_base;
 struct derps;
 struct netcheck;
+struct portmapper;
 
 struct netcheck_ops {
 	/*
@@ -46,6 +47,12 @@ struct netcheck *netcheck_new(struct event_base *base, struct evdns_base *dns,
 			      struct derps *derps,
 			      const struct netcheck_ops *ops, void *ctx);
 void netcheck_free(struct netcheck *nc); /* cancels; no callback */
+
+/*
+ * Every run probes @pm, too, and reports what it found. NULL: none. It outlives
+ * the netcheck.
+ */
+void netcheck_set_portmapper(struct netcheck *nc, struct portmapper *pm);
 
 /*
  * Starts a run. -EBUSY: one is under way, ask again from done(). -ENOENT:

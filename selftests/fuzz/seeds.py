@@ -118,3 +118,5 @@ write("filter", [go(1, ip4(p, s, d, b)) for s in PEERS for d in (US, NET)
       + [go(1, ip6(p, b)) for p, b in ((6, SYN), (17, UDP), (58, b"\x80" * 8),
                                        (44, b"\6\0\0\1" + bytes(4) + SYN),
                                        (44, b"\6\0\0\x50" + bytes(12)))])
+write("portmap", [bytes.fromhex("0c" + "0080000000000001cb007109"
+                                "10" + "0081000000000001a2a9c00100001c20")])

@@ -525,12 +525,14 @@ static void test_regions(void)
 
 static void test_link_change(void)
 {
+	struct timeval longer = { .tv_sec = 3, .tv_usec = 300000 };
+
 	setup();
 	RUN_UNTIL(base, derps_is_connected(c.d, 1));
 	derps_link_changed(c.d);
-	derps_send(c.d, 1, &peer, "after", 5);
-	RUN_UNTIL(base, s.packets == 1);
-	tap_ok(!c.failures && c.connects == 1,
+	event_base_loopexit(base, &longer);
+	event_base_dispatch(base);
+	tap_ok(!c.failures && c.connects == 1 && s.conns,
 	       "a live connection survives a link change");
 	s.mute_pings = true;
 	/* Again and again: the answer to the first ping may be on its way. */

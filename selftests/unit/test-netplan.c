@@ -223,6 +223,18 @@ static void test_probes(void)
 		       net_report_latency(&r, 1)->ns == 10 * MS_NS,
 	       "and timed from when it went out");
 
+	/* An answer over IPv6 does not tell what IPv4 does to ports. */
+	net_report_init(&r, T0);
+	net.sent = 0;
+	in.have_v6 = true;
+	m.node[0][0].ipv6 = "2001:db8::1";
+	net_probes_start(p, &in, &r, true, T0);
+	net_probes_run(p, T0, net_send, &net);
+	net_probes_answer(p, txid(&net), &mapped, T0 + 10 * MS_NS);
+	net_probes_run(p, T0 + 100 * MS_NS, net_send, &net);
+	tap_ok(net.sent == 3 && net.family == 4,
+	       "a known region is probed for the kind of NAT");
+
 	test_map_clear(&m);
 	free(p);
 }
