@@ -26,6 +26,7 @@ static const struct counter stats_counters[] = {
 	{ TAILRACE_A_STATS_STEER_DISCO, "steer_disco" },
 	{ TAILRACE_A_STATS_STEER_STUN, "steer_stun" },
 	{ TAILRACE_A_STATS_STEER_GENEVE, "steer_geneve" },
+	{ TAILRACE_A_STATS_STEER_PORTMAP, "steer_portmap" },
 	{ TAILRACE_A_STATS_STEER_LIMITED, "steer_limited" },
 	{ TAILRACE_A_STATS_STEER_NO_SOCKET, "steer_no_socket" },
 	{ TAILRACE_A_STATS_STEER_PONGS, "steer_pongs" },

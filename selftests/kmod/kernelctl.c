@@ -156,6 +156,16 @@ static void add_peer(struct ctl *c, char **rest)
 	p->n_addrs = p->n_allowed_ips;
 }
 
+/* The last peer's disco key; ours and the secret are made up. */
+static void add_disco(struct ctl *c, const char *text)
+{
+	struct kernel_peer *p = &c->state.peers[c->state.n_peers - 1];
+
+	need(c->state.n_peers && !key_parse(&p->disco, "", text), "disco");
+	memset(&c->state.disco, 1, sizeof(c->state.disco));
+	memset(&p->disco_shared, 2, sizeof(p->disco_shared));
+}
+
 static void set_path(struct ctl *c, char **rest)
 {
 	struct kernel_path p = { 0 };
@@ -244,6 +254,8 @@ static void command(struct ctl *c, char *text)
 		add_prefixes(&s->routes, &s->n_routes, &rest);
 	} else if (!strcmp(verb, "peer")) {
 		add_peer(c, &rest);
+	} else if (!strcmp(verb, "disco")) {
+		add_disco(c, word(&rest));
 	} else if (!strcmp(verb, "dport")) {
 		char *w = word(&rest);
 

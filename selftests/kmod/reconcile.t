@@ -217,6 +217,14 @@ same(ctl.changes(), before, 'neither')
 ctl.tell(PATH)
 same(ctl.changes(), before, 'nor does the same path')
 
+same(ctl.publish(*STATE, 'disco ' + D[3]), '', 'a disco key more')
+same(m.peers('tailrace0')[1].get('PEER_DISCO').hex(), D[3], 'is with the peer')
+before = ctl.changes()
+same(ctl.publish(*STATE, 'disco ' + D[3]), '', 'the same again')
+same(ctl.changes(), before, 'changes nothing')
+same(ctl.publish(*STATE), '', 'without')
+same(m.peers('tailrace0')[1].get('PEER_DISCO'), None, 'it is gone')
+
 # A restart.
 stream = Stream()
 time.sleep(0.5)
