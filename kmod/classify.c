@@ -329,7 +329,8 @@ static int build_all(struct build *b)
 	return ret;
 }
 
-int tr_classifier_build(struct tr_classifier *c, const struct tr_policy *policy)
+int tr_classifier_build(struct tr_classifier *c,
+			const struct tr_policy *policy)
 {
 	struct build b = { .c = c, .policy = policy };
 	int ret;

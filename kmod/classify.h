@@ -55,7 +55,8 @@ struct tr_classifier {
  *
  * Process context. Return: 0, -ENOMEM or -E2BIG; on error @c is empty.
  */
-int tr_classifier_build(struct tr_classifier *c, const struct tr_policy *policy);
+int tr_classifier_build(struct tr_classifier *c,
+			const struct tr_policy *policy);
 void tr_classifier_free(struct tr_classifier *c);
 
 /* Whether a packet of a known family is to the local set. Any context. */

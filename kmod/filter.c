@@ -48,7 +48,7 @@ u32 tr_filter_commit(struct tr_filter *filter, struct tr_policy *policy)
 	if (!policy->generation)
 		policy->generation = 1;
 	policy->flow_epoch = old ? old->flow_epoch : 1;
-	/* Raising the shields ends every conversation; lowering them does not. */
+	/* Raising the shields ends every conversation, lowering them none. */
 	if (old && policy->flags & TAILRACE_POLICY_SHIELDS_UP &&
 	    !(old->flags & TAILRACE_POLICY_SHIELDS_UP))
 		policy->flow_epoch++;
@@ -238,7 +238,7 @@ bool tr_filter_in(struct tr_filter *filter, struct tr_peers *peers,
 		  const struct tr_packet *pkt, struct tr_result *res)
 {
 	const struct tr_policy *policy = rcu_dereference(filter->policy);
-	/* Before any look at the peers: what is found may be newer, not older. */
+	/* Before any look at the peers: they may be newer than it, not older. */
 	u32 peers_generation = tr_peers_generation(peers);
 
 	*res = (struct tr_result){};

@@ -186,7 +186,8 @@ enum tr_flow_added tr_flow_add(struct tr_flow_table *table,
 
 	spin_lock_bh(&b->lock);
 	for (i = 0; i < WAYS; i++)
-		if (b->tag[i] == tag && !memcmp(&flow[i].key, key, sizeof(*key)))
+		if (b->tag[i] == tag &&
+		    !memcmp(&flow[i].key, key, sizeof(*key)))
 			break;
 	if (i == WAYS) {
 		i = choose_slot(b, flow, era, kind, &evicted);

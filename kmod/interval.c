@@ -43,10 +43,9 @@ static struct tr_point host_bits(u32 address_bits, u32 prefix_len)
 	u32 n = address_bits - prefix_len;
 
 	if (n > 64)
-		return (struct tr_point){ .hi = n == 128 ? U64_MAX :
-							  (1ULL << (n - 64)) - 1,
+		return (struct tr_point){ .hi = U64_MAX >> (128 - n),
 					  .lo = U64_MAX };
-	return (struct tr_point){ .lo = n == 64 ? U64_MAX : (1ULL << n) - 1 };
+	return (struct tr_point){ .lo = n ? U64_MAX >> (64 - n) : 0 };
 }
 
 int tr_addr_check(const struct tailrace_addr *addr,

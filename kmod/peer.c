@@ -94,16 +94,18 @@ static struct tr_peer_lengths *lengths_of(struct tr_peers *peers, u8 purpose,
 
 static void count_length(struct tr_peers *peers, const struct route_key *key)
 {
-	struct tr_peer_lengths *l = lengths_of(peers, key->purpose, key->family);
+	struct tr_peer_lengths *l;
 
+	l = lengths_of(peers, key->purpose, key->family);
 	if (!l->count[key->len]++)
 		set_bit(key->len, l->used);
 }
 
 static void uncount_length(struct tr_peers *peers, const struct route_key *key)
 {
-	struct tr_peer_lengths *l = lengths_of(peers, key->purpose, key->family);
+	struct tr_peer_lengths *l;
 
+	l = lengths_of(peers, key->purpose, key->family);
 	if (!--l->count[key->len])
 		clear_bit(key->len, l->used);
 }
