@@ -12,7 +12,8 @@
 #
 # "us" is of the kind $TAILRACE_NODE says.
 
-declare -A node_kind=() stream_node=() vm_pid=()
+declare -A node_kind=() stream_node=() stream_interval=()
+declare -A vm_pid=()
 node_under_test=${TAILRACE_NODE:-tailrace}
 
 node_new() {
@@ -129,6 +130,7 @@ node_transfer() { # FROM TO MIB
 # A stream of small packets from the ordinary ping, in the background.
 stream_start() { # TAG NAME ADDRESS INTERVAL
 	stream_node[$1]=$2
+	stream_interval[$1]=$4
 	node_exec "$2" sh -c "mkdir -p $tmp; ping -n -i $4 $3 \
 		> $tmp/$1 2>&1 < /dev/null & echo \$! > $tmp/$1.ping"
 }
@@ -140,10 +142,14 @@ stream_stop() { # TAG
 }
 
 # Prints how many packets were sent and how many of them were not answered.
+# What was sent in the last half second may still have been on its way.
 stream_result() { # TAG
-	node_exec "${stream_node[$1]}" cat "$tmp/$1" | sed -n \
-		's/^\([0-9]*\) packets transmitted, \([0-9]*\) .*/\1 \2/p' |
-		awk '{ print $1, $1 - $2 }'
+	node_exec "${stream_node[$1]}" cat "$tmp/$1" | awk -F '[= ]' \
+		-v flight="$(awk -v i="${stream_interval[$1]}" \
+			'BEGIN { print 0.5 / i }')" '
+		/icmp_seq=/ { last = $6 > last ? $6 : last; answered++ }
+		/packets transmitted/ { sent = $1 }
+		END { print sent, (sent - last > flight ? sent : last) - answered }'
 }
 
 # ── stock: tailscaled in a namespace ─────────────────────────────────────
