@@ -77,6 +77,7 @@ void auth_abandon(struct control *c)
 		key_wipe(&c->trying);
 		c->ops->node_key(c->ctx, &c->node, &c->old_node);
 	}
+	control_kick(c);
 }
 
 static void registered(struct control *c, const struct register_response *r)
