@@ -88,10 +88,11 @@ SHIM_HEADERS := $(patsubst %,$B/shim/%.h,net/ipv6 crypto/poly1305 \
 	u64_stats_sync xarray))
 SHIM_SRCS := $(addprefix kmod/,packet.c interval.c ruleset.c classify.c \
 	policy.c flow.c peer.c filter.c) \
-	selftests/kmod/shim.c selftests/kmod/oracle.c
+	selftests/kmod/shim.c selftests/kmod/oracle.c selftests/kmod/world.c
 SHIM_FLAGS := -std=gnu11 -g -Wall -Werror -I$B/shim \
 	-include selftests/kmod/shim.h
 SHIM_DEPS := selftests/kmod/shim.h selftests/kmod/oracle.h \
+	selftests/kmod/world.h \
 	$(wildcard kmod/*.h) uapi/tailrace.h
 SHIM_SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 
@@ -120,6 +121,12 @@ $B/bench/filter: selftests/bench/filter.c $(SHIM_SRCS) $(SHIM_DEPS) \
 		$(SHIM_HEADERS)
 	@mkdir -p $(@D)
 	$(CC) $(SHIM_FLAGS) -O2 -o $@ $< $(SHIM_SRCS)
+
+# static: it runs in the machines of other suites
+build/scenario: $(addprefix selftests/kmod/,scenario.c world.c oracle.c world.h \
+		oracle.h) uapi/tailrace.h
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -O2 -Wall -Werror -static -o $@ $(filter %.c,$^)
 
 build/fuzz/fuzz-filter: selftests/fuzz/fuzz-filter.c $(SHIM_SRCS) $(SHIM_DEPS) \
 		$(SHIM_HEADERS)
