@@ -149,6 +149,10 @@ static void test_interfaces(void)
 	reset();
 	interface("lo", "127.0.0.1/8");
 	is_list("127.0.0.1:41641/1", "the loopback if there is nothing else");
+	stun(1, 4, "203.0.113.1:5000");
+	is_list("203.0.113.1:5000/2", "not beside a mapped address");
+	reset();
+	interface("lo", "127.0.0.1/8");
 	interface("eth0", "fe80::1/64");
 	is_list("127.0.0.1:41641/1", "link-local IPv6 is nothing");
 	interface("eth1", "169.254.1.1/16");
