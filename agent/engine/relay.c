@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -15,6 +16,9 @@
 /* WireGuard's largest datagram over a 9000-byte link. */
 #define PACKET_MAX 9216
 #define BUFFER_BYTES (7 << 20)
+/* The largest UDP payload, and the parts the kernel cuts one into. */
+#define INJECT_MAX 65507
+#define SEGMENTS_MAX 64
 
 union control {
 	char buf[CMSG_SPACE(sizeof(struct in_pktinfo))];
@@ -32,6 +36,15 @@ struct relay {
 	struct sockaddr_in from[BATCH];
 	union control control[BATCH];
 	uint8_t data[BATCH][PACKET_MAX];
+	/* Packets for WireGuard that go in one system call. */
+	struct event *flush;
+	bool segments; /* the kernel can cut them (UDP_SEGMENT) */
+	struct {
+		uint32_t peer;
+		size_t segment; /* bytes of all but the last */
+		size_t len; /* 0: empty */
+		uint8_t data[INJECT_MAX];
+	} batch;
 };
 
 /* The peer's id from the address that WireGuard sent to; 0: not one of ours. */
@@ -73,6 +86,80 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
+/*
+ * Sends what is collected as one datagram that the stack cuts, or, where it
+ * cannot, as many.
+ */
+static ssize_t send_batch(struct relay *r, const uint8_t *data, size_t n,
+			  size_t segment)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET,
+				  .sin_port = r->wg_port,
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct in_pktinfo info = {
+		.ipi_spec_dst.s_addr = htonl(127u << 24 | r->batch.peer),
+	};
+	struct iovec iov = { .iov_base = (void *)(uintptr_t)data,
+			     .iov_len = n };
+	uint16_t size = (uint16_t)segment;
+	union {
+		char buf[CMSG_SPACE(sizeof(info)) + CMSG_SPACE(sizeof(size))];
+		struct cmsghdr align;
+	} control = { 0 };
+	struct msghdr h = {
+		.msg_name = &to,
+		.msg_namelen = sizeof(to),
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = CMSG_SPACE(sizeof(info)),
+	};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&h);
+
+	c->cmsg_level = IPPROTO_IP;
+	c->cmsg_type = IP_PKTINFO;
+	c->cmsg_len = CMSG_LEN(sizeof(info));
+	memcpy(CMSG_DATA(c), &info, sizeof(info));
+	if (n > segment) {
+		h.msg_controllen = sizeof(control.buf);
+		c = CMSG_NXTHDR(&h, c);
+		c->cmsg_level = SOL_UDP;
+		c->cmsg_type = UDP_SEGMENT;
+		c->cmsg_len = CMSG_LEN(sizeof(size));
+		memcpy(CMSG_DATA(c), &size, sizeof(size));
+	}
+	return sendmsg(r->fd, &h, MSG_DONTWAIT);
+}
+
+static void flush(struct relay *r)
+{
+	size_t at, n = r->batch.len, segment = r->batch.segment;
+
+	if (!n)
+		return;
+	r->batch.len = 0;
+	if (r->segments || n == segment) {
+		if (send_batch(r, r->batch.data, n, segment) >= 0 ||
+		    errno == EAGAIN || errno == ENOBUFS)
+			return;
+		if (n == segment) {
+			log_debug("relay: cannot give WireGuard a packet: %s",
+				  strerror(errno));
+			return;
+		}
+		log_info("relay: no segmentation here: %s", strerror(errno));
+		r->segments = false;
+	}
+	for (at = 0; at < n; at += segment)
+		send_batch(r, r->batch.data + at,
+			   n - at < segment ? n - at : segment, segment);
+}
+
+static void on_flush(evutil_socket_t fd, short what, void *arg)
+{
+	flush(arg);
+}
+
 struct relay *relay_new(struct event_base *base, uint16_t port,
 			uint16_t wg_port, relay_recv_cb cb, void *ctx)
 {
@@ -112,45 +199,37 @@ struct relay *relay_new(struct event_base *base, uint16_t port,
 	}
 	r->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_readable, r);
 	event_add(r->readable, NULL);
+	r->flush = evtimer_new(base, on_flush, r);
+	r->segments = true;
 	return r;
 }
 
 void relay_free(struct relay *r)
 {
 	event_free(r->readable);
+	event_free(r->flush);
 	close(r->fd);
 	free(r);
 }
 
 void relay_inject(struct relay *r, uint32_t peer, const void *data, size_t n)
 {
-	struct sockaddr_in to = { .sin_family = AF_INET,
-				  .sin_port = r->wg_port,
-				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	struct in_pktinfo info = {
-		.ipi_spec_dst.s_addr = htonl(127u << 24 | peer),
-	};
-	struct iovec iov = { .iov_base = (void *)(uintptr_t)data,
-			     .iov_len = n };
-	union control control;
-	struct msghdr h = {
-		.msg_name = &to,
-		.msg_namelen = sizeof(to),
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *c;
-
-	memset(&control, 0, sizeof(control));
-	c = CMSG_FIRSTHDR(&h);
-	c->cmsg_level = IPPROTO_IP;
-	c->cmsg_type = IP_PKTINFO;
-	c->cmsg_len = CMSG_LEN(sizeof(info));
-	memcpy(CMSG_DATA(c), &info, sizeof(info));
-	if (sendmsg(r->fd, &h, MSG_DONTWAIT) < 0 && errno != EAGAIN &&
-	    errno != ENOBUFS)
-		log_debug("relay: cannot give WireGuard a packet: %s",
-			  strerror(errno));
+	if (!n || n > INJECT_MAX)
+		return;
+	/* One batch: one peer, all of one size but for a shorter last one. */
+	if (r->batch.len &&
+	    (peer != r->batch.peer || n > r->batch.segment ||
+	     r->batch.len + n > INJECT_MAX ||
+	     r->batch.len == SEGMENTS_MAX * r->batch.segment))
+		flush(r);
+	if (!r->batch.len) {
+		r->batch.peer = peer;
+		r->batch.segment = n;
+		/* After the callbacks that are due already: they bring more. */
+		event_active(r->flush, EV_TIMEOUT, 0);
+	}
+	memcpy(r->batch.data + r->batch.len, data, n);
+	r->batch.len += n;
+	if (n < r->batch.segment)
+		flush(r);
 }

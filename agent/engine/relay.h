@@ -25,8 +25,9 @@ struct relay *relay_new(struct event_base *base, uint16_t port,
 void relay_free(struct relay *r);
 
 /*
- * Gives WireGuard a packet as if it came from @peer. Lost without a word when
- * WireGuard's queue is full, as UDP is.
+ * Gives WireGuard a packet as if it came from @peer, together with those that
+ * follow in the same turn of the loop. Lost without a word when WireGuard's
+ * queue is full, as UDP is.
  */
 void relay_inject(struct relay *r, uint32_t peer, const void *data, size_t n);
 
