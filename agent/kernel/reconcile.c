@@ -6,17 +6,16 @@
 #include <json-c/json.h>
 #include <linux/netlink.h>
 #include <netinet/in.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "kernel/alias.h"
+#include "kernel/fault.h"
 #include "kernel/link.h"
 #include "kernel/module.h"
+#include "kernel/network.h"
 #include "kernel/peers.h"
 #include "kernel/policy.h"
-#include "kernel/route.h"
 #include "kernel/state.h"
 #include "kernel/stats.h"
 #include "kernel/wg.h"
@@ -41,11 +40,10 @@ struct reconcile {
 		int fd; /* -1: none */
 		bool bound;
 	} sockets[2]; /* IPv4, IPv6 */
-	char error[512];
+	struct fault fault;
 	struct {
 		uint32_t link;
 		uint16_t port;
-		char error[512];
 	} told;
 };
 
@@ -94,66 +92,8 @@ uint32_t reconcile_event_group(const struct reconcile *r)
 	return r->group;
 }
 
-/* The first thing that went wrong is what the engine hears. */
-__attribute__((format(printf, 2, 3))) static void fail(struct reconcile *r,
-							const char *fmt, ...)
-{
-	char text[sizeof(r->error)];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	if (!*r->error)
-		strcpy(r->error, text);
-	/* a fault that stays is logged once */
-	if (strcmp(text, r->told.error))
-		log_error("%s", text);
-}
-
-/* Removal. */
-
-static void del_routes(struct netlink *nl, uint32_t link)
-{
-	struct prefix_list routes = { 0 };
-	size_t i;
-
-	if (!route_list(nl, link, &routes))
-		for (i = 0; i < routes.n; i++)
-			route_del(nl, link, &routes.p[i]);
-	free(routes.p);
-}
-
-/* The rules lead to a table that tailnets share: the last one removes them. */
-static void del_rules(struct netlink *nl)
-{
-	struct rule want[RULES];
-	bool used;
-	size_t i;
-
-	if (route_table_used(nl, &used) || used)
-		return;
-	for (uint8_t family = 4; family <= 6; family += 2) {
-		rule_wanted(family, want);
-		for (i = 0; i < RULES; i++)
-			rule_del(nl, &want[i]);
-	}
-}
-
-static int tear_down(struct netlink *nl, const char *ifname)
-{
-	struct link l;
-	int err = link_get(nl, ifname, &l);
-
-	if (!err && l.wireguard) {
-		del_routes(nl, l.index);
-		err = link_delete(nl, l.index);
-	}
-	if (err && err != -ENODEV)
-		return err;
-	del_rules(nl);
-	return 0;
-}
+/* A fault that stays is logged once. */
+#define fail(r, ...) fault_note(&(r)->fault, __VA_ARGS__)
 
 int reconcile_cleanup(const char *ifname)
 {
@@ -162,7 +102,7 @@ int reconcile_cleanup(const char *ifname)
 
 	if (err)
 		return err;
-	err = tear_down(&nl, ifname);
+	err = network_remove(&nl, ifname);
 	netlink_close(&nl);
 	return err;
 }
@@ -175,7 +115,7 @@ void reconcile_set_state(struct reconcile *r, struct kernel_state *state)
 
 	if (r->have_state && *r->state.ifname &&
 	    strcmp(r->state.ifname, state->ifname))
-		tear_down(&r->route, r->state.ifname);
+		network_remove(&r->route, r->state.ifname);
 	state_normalize(state);
 	for (i = 0; i < r->state.n_peers; i++)
 		if (!state_peer(state, r->state.peers[i].id))
@@ -492,79 +432,6 @@ static bool run_peers(struct reconcile *r, const struct wg_device *have,
 	return true;
 }
 
-/* Addresses, routes, rules. */
-
-typedef int (*prefix_op)(struct netlink *nl, uint32_t link,
-			 const struct prefix *p);
-
-static void run_prefixes(struct reconcile *r, const char *what,
-			 struct prefix_list *have, const struct prefix *p,
-			 size_t n, prefix_op add_one, prefix_op del_one)
-{
-	struct prefix_list want = { (struct prefix *)p, n }, add, del;
-	char text[PREFIX_TEXT_MAX];
-	size_t i;
-
-	prefix_list_diff(have, &want, link_has_ipv6(r->state.ifname), &add,
-			 &del);
-	for (i = 0; i < add.n; i++)
-		if (add_one(&r->route, r->link, &add.p[i]))
-			fail(r, "%s %s: %s", what,
-			     prefix_format(&add.p[i], text), r->route.error);
-	for (i = 0; i < del.n; i++)
-		if (del_one(&r->route, r->link, &del.p[i]))
-			fail(r, "%s %s: %s", what,
-			     prefix_format(&del.p[i], text), r->route.error);
-	free(add.p);
-	free(del.p);
-}
-
-static void run_addrs(struct reconcile *r)
-{
-	struct prefix_list have = { 0 };
-
-	if (link_addrs(&r->route, r->link, &have))
-		fail(r, "reading addresses: %s", r->route.error);
-	else
-		run_prefixes(r, "address", &have, r->state.addrs,
-			     r->state.n_addrs, link_add_addr, link_del_addr);
-	free(have.p);
-}
-
-static void run_routes(struct reconcile *r)
-{
-	struct prefix_list have = { 0 };
-
-	if (route_list(&r->route, r->link, &have))
-		fail(r, "reading routes: %s", r->route.error);
-	else
-		run_prefixes(r, "route", &have, r->state.routes,
-			     r->state.n_routes, route_add, route_del);
-	free(have.p);
-}
-
-static void run_rules(struct reconcile *r, uint8_t family)
-{
-	struct rule have[RULES_MAX], want[RULES], add[RULES], del[RULES_MAX];
-	size_t n_have, n_add = 0, n_del = 1, i;
-	int err = 0, passes;
-
-	rule_wanted(family, want);
-	/* a deletion may take another one of the same priority: look again */
-	for (passes = 0; !err && n_del && passes < RULES_MAX; passes++) {
-		err = rule_list(&r->route, family, have, &n_have);
-		if (err)
-			break;
-		rule_diff(have, n_have, want, add, &n_add, del, &n_del);
-		if (n_del)
-			err = rule_del(&r->route, &del[0]);
-	}
-	for (i = 0; !err && i < n_add; i++)
-		err = rule_add(&r->route, &add[i]);
-	if (err)
-		fail(r, "policy rules: %s", r->route.error);
-}
-
 /* The whole. */
 
 static void on_roamed(void *ctx, uint32_t peer, const struct endpoint *e)
@@ -602,11 +469,7 @@ static void run_interface(struct reconcile *r, const struct link *l,
 	    (l->up || bring_up(r, want)) &&
 	    run_peers(r, have, want, &module)) {
 		r->ready = r->ran = true;
-		run_addrs(r);
-		run_routes(r);
-		run_rules(r, 4);
-		if (!access("/proc/net/if_inet6", F_OK))
-			run_rules(r, 6);
+		network_apply(&r->route, r->link, &r->state, &r->fault);
 		note_activity(r, &module);
 	}
 	module_peers_free(&module);
@@ -614,14 +477,13 @@ static void run_interface(struct reconcile *r, const struct link *l,
 
 static void tell(struct reconcile *r)
 {
-	if (!r->fresh && r->link == r->told.link && r->port == r->told.port &&
-	    !strcmp(r->error, r->told.error))
+	if (!fault_is_news(&r->fault) && !r->fresh &&
+	    r->link == r->told.link && r->port == r->told.port)
 		return;
 	r->fresh = false;
 	r->told.link = r->link;
 	r->told.port = r->port;
-	strcpy(r->told.error, r->error);
-	r->ops->applied(r->ctx, r->link, r->port, r->error);
+	r->ops->applied(r->ctx, r->link, r->port, r->fault.text);
 }
 
 bool reconcile_run(struct reconcile *r)
@@ -631,13 +493,13 @@ bool reconcile_run(struct reconcile *r)
 
 	if (!r->have_state)
 		return true;
-	*r->error = '\0';
+	fault_clear(&r->fault);
 	r->ready = false;
 	r->link = 0;
 	r->port = 0;
 	if (!r->state.up) {
 		if (*r->state.ifname &&
-		    tear_down(&r->route, r->state.ifname))
+		    network_remove(&r->route, r->state.ifname))
 			fail(r, "removing %s: %s", r->state.ifname,
 			     r->route.error);
 	} else if (run_link(r, &l)) {
@@ -652,7 +514,7 @@ bool reconcile_run(struct reconcile *r)
 		}
 	}
 	tell(r);
-	return !*r->error;
+	return !*r->fault.text;
 }
 
 /* One path's aliases, then its endpoint into @plan; 0 or negative errno. */
@@ -743,38 +605,13 @@ void reconcile_send_tsmp(struct reconcile *r, const struct wire_tsmp *t)
 				 &t->dst, t->data, t->n);
 }
 
-static void peer_stats(struct reconcile *r, struct wire_stats *out)
-{
-	struct wg_device have;
-	size_t i;
-
-	if (wg_get(&r->genl, r->link, &have))
-		return;
-	out->peers = xcalloc(r->state.n_peers, sizeof(*out->peers));
-	for (i = 0; i < r->state.n_peers; i++) {
-		const struct kernel_peer *k = &r->state.peers[i];
-		const struct wg_peer *w = wg_find(&have, &k->public_key);
-
-		if (w)
-			out->peers[out->n_peers++] =
-				(struct kernel_peer_stats){
-					.peer = k->id,
-					.rx_bytes = w->rx_bytes,
-					.tx_bytes = w->tx_bytes,
-					.last_handshake = w->last_handshake,
-					.endpoint = w->endpoint,
-				};
-	}
-	wg_free(&have);
-}
-
 void reconcile_stats(struct reconcile *r, struct wire_stats *out)
 {
 	struct json_object *o;
 
 	memset(out, 0, sizeof(*out));
 	if (r->link)
-		peer_stats(r, out);
+		stats_peers(&r->genl, r->link, &r->state, out);
 	if (!r->ready) {
 		out->device_json = xstrdup("{}");
 		return;

@@ -5,8 +5,35 @@
 #include <linux/genetlink.h>
 #include <string.h>
 
+#include "kernel/wg.h"
 #include "lib/util.h"
 #include "tailrace.h"
+
+void stats_peers(struct netlink *nl, uint32_t link,
+		 const struct kernel_state *state, struct wire_stats *out)
+{
+	struct wg_device have;
+	size_t i;
+
+	if (wg_get(nl, link, &have))
+		return;
+	out->peers = xcalloc(state->n_peers, sizeof(*out->peers));
+	for (i = 0; i < state->n_peers; i++) {
+		const struct kernel_peer *k = &state->peers[i];
+		const struct wg_peer *w = wg_find(&have, &k->public_key);
+
+		if (w)
+			out->peers[out->n_peers++] =
+				(struct kernel_peer_stats){
+					.peer = k->id,
+					.rx_bytes = w->rx_bytes,
+					.tx_bytes = w->tx_bytes,
+					.last_handshake = w->last_handshake,
+					.endpoint = w->endpoint,
+				};
+	}
+	wg_free(&have);
+}
 
 struct counter {
 	uint16_t attr;

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "kernel/watch.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <linux/fib_rules.h>
+#include <linux/filter.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
@@ -242,6 +244,38 @@ static void on_readable(evutil_socket_t fd, short what, void *ctx)
 	}
 }
 
+/*
+ * A router with the internet's table has thousands of route changes a second;
+ * the kernel throws them away here, before they are a wake-up. What stays:
+ * other messages, our table, default routes.
+ */
+static int attach_filter(struct watch *w)
+{
+#define BYTE(type, member) (NLMSG_HDRLEN + (uint32_t)offsetof(type, member))
+	struct sock_filter code[] = {
+		/* 16 bits are loaded as big-endian */
+		BPF_STMT(BPF_LD | BPF_H | BPF_ABS,
+			 offsetof(struct nlmsghdr, nlmsg_type)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_NEWROUTE), 1, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_DELROUTE), 0, 4),
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS,
+			 BYTE(struct rtmsg, rtm_table)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ROUTE_TABLE, 2, 0),
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS,
+			 BYTE(struct rtmsg, rtm_dst_len)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+	};
+	const struct sock_fprog program = { ARRAY_SIZE(code), code };
+
+	return setsockopt(mnl_socket_get_fd(w->news.socket), SOL_SOCKET,
+			  SO_ATTACH_FILTER, &program, sizeof(program)) ?
+		       -errno :
+		       0;
+#undef BYTE
+}
+
 static int join_all(struct watch *w)
 {
 	static const uint32_t groups[] = {
@@ -268,6 +302,8 @@ struct watch *watch_new(struct event_base *base, const struct watch_ops *ops,
 	err = netlink_open(&w->news, NETLINK_ROUTE);
 	if (!err)
 		err = netlink_open(&w->ask, NETLINK_ROUTE);
+	if (!err)
+		err = attach_filter(w);
 	if (!err)
 		err = join_all(w);
 	if (!err) {

@@ -321,6 +321,21 @@ before = ctl.changes()
 same(ctl.publish(*STATE), '', 'then the same state')
 same(ctl.changes(), before, 'changes nothing')
 
+# The module goes: nothing passes unfiltered. It comes back: all is well.
+sh('echo blacklist tailrace >/etc/modprobe.d/tailrace-test.conf; '
+   'rmmod tailrace')
+found = ctl.expect(r'applied \d+ \d+ (tailrace.ko is not loaded.*)')
+ok(found, 'the module is unloaded: the engine hears it')
+ok('UP' not in a('ip -br link show tailrace0'), 'and the interface is down')
+sh('rm /etc/modprobe.d/tailrace-test.conf; modprobe tailrace')
+same(ctl.expect(r'applied \d+ \d+ (.*)')[1], '', 'it is loaded: applied')
+m = Module()
+same(m.state('tailrace0'), 'ACTIVE', 'with a policy and the socket')
+same(set(m.aliases('tailrace0')), {('10.9.0.2', 50000), ('10.9.0.3', 50000)},
+     'and the aliases')
+same(ping(start=a, to='100.64.0.2'), 0, 'and packets pass')
+same(ctl.publish(*STATE), '', 'the same state')
+
 # Roaming, that the engine didn't ask for.
 ctl.lines.clear()
 b('wg set wg0 listen-port 50001')
@@ -350,14 +365,18 @@ ok(until(lambda: m.aliases('tailrace0').get(('10.9.0.2', 50001),
                                              (0,))[0] == 1), 'and back')
 
 # The outside world.
+same(ctl.publish(*STATE), '', 'one peer again')
 ctl.stats()
 ctl.lines.clear()
 a('ip addr add 10.9.0.77/24 dev veth0')
 ok(ctl.expect('link', 5), 'an address more: told')
 sh('printf "addr %s 10.9.0.78/24 dev veth0\n" add del | ip -n a -batch -')
 a('ip addr add 100.64.9.9/32 dev tailrace0')
+a('ip route add 10.77.0.0/24 via 10.9.0.2')
 same(ctl.expect('link', 1.5), None,
-     'one that comes and goes, or is on our interface: not')
+     'one that comes and goes, or is on our interface, or a route: not')
+a('ip route add default via 10.9.0.2')
+ok(ctl.expect('link', 5), 'a default route: told')
 
 # Ports.
 same(ctl.publish(*STATE, 'port 41999'), '', 'another port')
