@@ -17,7 +17,7 @@
 
 char *register_encode(const struct register_request *req)
 {
-	struct json_object *o = json_object_new_object(), *auth;
+	struct json_object *o = json_object_new_object(), *auth, *secret = NULL;
 	struct key zero = {0};
 	char text[KEY_TEXT_MAX], time[TIME_TEXT_MAX];
 	const char *mark;
@@ -33,12 +33,11 @@ char *register_encode(const struct register_request *req)
 	if (req->auth_key) {
 		mark = strstr(req->auth_key, LOCK_MARK);
 		auth = json_object_new_object();
-		json_object_object_add(
-			auth, "AuthKey",
-			json_object_new_string_len(
-				req->auth_key,
-				(int)(mark ? (size_t)(mark - req->auth_key)
-					   : strlen(req->auth_key))));
+		secret = json_object_new_string_len(
+			req->auth_key,
+			(int)(mark ? (size_t)(mark - req->auth_key)
+				   : strlen(req->auth_key)));
+		json_object_object_add(auth, "AuthKey", secret);
 		json_object_object_add(o, "Auth", auth);
 	}
 	json_put_text(
@@ -53,8 +52,11 @@ char *register_encode(const struct register_request *req)
 		o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
 	mark = body;
 	body = xstrdup(mark);
-	/* json-c's own text of it, which holds the auth key. */
+	/* json-c's own texts, which hold the auth key. */
 	sodium_memzero((char *)mark, strlen(mark));
+	if (secret)
+		sodium_memzero((char *)json_object_get_string(secret),
+			       (size_t)json_object_get_string_len(secret));
 	json_object_put(o);
 	return body;
 }

@@ -534,6 +534,12 @@ static void start_control(struct agent *a, const char *auth_key)
 	key_wipe(&config.machine_private);
 	key_wipe(&config.node_private);
 	key_wipe(&config.old_node_private);
+	if (!a->control) {
+		set_text(&a->control_error,
+			 "the control URL or the file of extra certificates "
+			 "cannot be used; see the log");
+		return;
+	}
 	tell_control(a);
 	control_start(a->control);
 }
@@ -833,5 +839,6 @@ void agent_logout(struct agent *a)
 	}
 	if (!a->control)
 		start_control(a, NULL);
-	control_logout(a->control);
+	if (a->control)
+		control_logout(a->control);
 }
