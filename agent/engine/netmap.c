@@ -543,7 +543,8 @@ static int apply_update(struct netmap *nm, struct map_update *u, bool first,
 	changed |= apply_derp(nm, u);
 	changed |= apply_filters(nm, u);
 	changed |= apply_rest(nm, u);
-	nm->filter_invalid = filter_is_invalid(nm);
+	if (changed & (NETMAP_PEERS | NETMAP_FILTER))
+		nm->filter_invalid = filter_is_invalid(nm);
 	if (nm->filter_invalid != was_invalid)
 		changed |= NETMAP_FILTER;
 	return (int)changed;

@@ -10,9 +10,11 @@
 #include <arpa/inet.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
 #include <event2/listener.h>
 #include <nghttp2/nghttp2.h>
+#include <openssl/ssl.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
@@ -42,6 +44,7 @@ struct fake {
 	uint16_t port;
 	struct key private_key, published;
 	/* Behaviour */
+	SSL_CTX *tls;		    /* NULL: plain HTTP */
 	const char *upgrade_answer; /* instead of an upgrade, this */
 	size_t upgrade_answer_len;
 	bool early; /* payload, in three records */
@@ -343,7 +346,8 @@ static void fake_on_close_after(struct bufferevent *bev, void *arg)
 
 static void fake_on_event(struct bufferevent *bev, short what, void *arg)
 {
-	fake_conn_free(arg);
+	if (!(what & BEV_EVENT_CONNECTED))
+		fake_conn_free(arg);
 }
 
 static void fake_on_read(struct bufferevent *bev, void *arg)
@@ -381,7 +385,13 @@ static void fake_on_accept(struct evconnlistener *l, evutil_socket_t fd,
 	struct fake_conn *c = xcalloc(1, sizeof(*c));
 
 	c->f = arg;
-	c->bev = bufferevent_socket_new(c->f->base, fd, BEV_OPT_CLOSE_ON_FREE);
+	if (c->f->tls)
+		c->bev = bufferevent_openssl_socket_new(
+			c->f->base, fd, SSL_new(c->f->tls),
+			BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
+	else
+		c->bev = bufferevent_socket_new(c->f->base, fd,
+						BEV_OPT_CLOSE_ON_FREE);
 	DL_APPEND(c->f->conns, c);
 	bufferevent_setcb(c->bev, fake_on_read, NULL, fake_on_event, c);
 	bufferevent_enable(c->bev, EV_READ | EV_WRITE);

@@ -2,6 +2,9 @@
 /* The whole session against a control server in this process. */
 #include <errno.h>
 #include <json.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+#include <signal.h>
 #include <sys/socket.h>
 
 #include "control/control.h"
@@ -155,28 +158,38 @@ static void first_message(struct world *w, const char *more)
 
 #define REGISTERED "{\"MachineAuthorized\":true}"
 
-static struct world *world_new(const char *auth_key)
+/* @tls: its certificate is in @ca_file, or in no file that we know of. */
+static struct world *world_make(const char *auth_key, SSL_CTX *tls,
+				const char *ca_file)
 {
 	struct world *w = xcalloc(1, sizeof(*w));
-	struct control_config config = {.auth_key = auth_key};
+	struct control_config config = {.auth_key = auth_key,
+					.ca_file = ca_file};
 
 	w->base = event_base_new();
 	w->fake.handle = handle;
 	w->fake.ctx = w;
 	w->fake.early = true;
+	w->fake.tls = tls;
 	fake_start(&w->fake, w->base);
 	w->register_answer = REGISTERED;
 	w->register_status = w->map_status = 200;
 	key_generate(&w->node); /* any key will do for the first message */
 	first_message(w, "");
 	key_generate(&config.machine_private);
-	snprintf(w->url, sizeof(w->url), "http://127.0.0.1:%u/", w->fake.port);
+	snprintf(w->url, sizeof(w->url), "http%s://127.0.0.1:%u/",
+		 tls ? "s" : "", w->fake.port);
 	config.server_url = w->url;
 	w->c = control_new(w->base, NULL, &config, &ops, w);
 	w->self.hostname = (char *)"box";
 	w->self.preferred_derp = 1;
 	control_set_self(w->c, &w->self);
 	return w;
+}
+
+static struct world *world_new(const char *auth_key)
+{
+	return world_make(auth_key, NULL, NULL);
 }
 
 static void world_free(struct world *w)
@@ -606,6 +619,88 @@ static void servers(void)
 	world_free(w);
 }
 
+/* A certificate for @ip that signs itself, also written to @path. */
+static SSL_CTX *certificate(const char *ip, const char *path)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	X509 *cert = X509_new();
+	char san[64];
+	X509_EXTENSION *e;
+	FILE *f;
+
+	snprintf(san, sizeof(san), "IP:%s", ip);
+	X509_set_version(cert, 2);
+	X509_gmtime_adj(X509_getm_notBefore(cert), -60);
+	X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
+	X509_set_pubkey(cert, key);
+	e = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, san);
+	X509_add_ext(cert, e, -1);
+	X509_EXTENSION_free(e);
+	X509_sign(cert, key, EVP_sha256());
+	SSL_CTX_use_certificate(ctx, cert);
+	SSL_CTX_use_PrivateKey(ctx, key);
+	f = fopen(path, "w");
+	PEM_write_X509(f, cert);
+	fclose(f);
+	X509_free(cert);
+	EVP_PKEY_free(key);
+	return ctx;
+}
+
+static void over_tls(void)
+{
+	char path[] = "/tmp/tailrace-control-XXXXXX";
+	int fd = mkstemp(path);
+	SSL_CTX *good, *bad;
+	struct world *w;
+
+	close(fd);
+	bad = certificate("192.0.2.1", path);
+	w = world_make("k", bad, path);
+	control_start(w->c);
+	tap_ok(UNTIL(w, *w->error) && has(w->error, "mismatch") &&
+		       !w->fake.key_fetches,
+	       "a certificate for another name: %s", w->error);
+	world_free(w);
+
+	good = certificate("127.0.0.1", path);
+	w = world_make("k", good, NULL);
+	control_start(w->c);
+	tap_ok(UNTIL(w, *w->error) && has(w->error, "TLS") &&
+		       !w->fake.key_fetches,
+	       "a certificate that nobody has signed: %s", w->error);
+	world_free(w);
+
+	w = world_make("k", good, path);
+	control_start(w->c);
+	tap_ok(UNTIL(w, w->state == CONTROL_STREAMING),
+	       "one of the extra roots, on the TLS port: nothing on port 80");
+	/* Verification is for the key; what Noise proves needs none. */
+	w->fake.tls = bad;
+	control_link_changed(w->c);
+	tap_ok(UNTIL(w, w->netmaps == 2) && w->fake.upgrades == 2 &&
+		       w->fake.key_fetches == 1,
+	       "TLS that is intercepted later does no harm to Noise");
+	world_free(w);
+	SSL_CTX_free(good);
+	SSL_CTX_free(bad);
+	unlink(path);
+	w = xcalloc(1, sizeof(*w));
+	w->base = event_base_new();
+	tap_ok(!control_new(w->base, NULL,
+			    &(struct control_config){.server_url = "https://h",
+						     .ca_file = path},
+			    &ops, w),
+	       "a file of certificates that is not there");
+	tap_ok(!control_new(w->base, NULL,
+			    &(struct control_config){.server_url = "h"}, &ops,
+			    w),
+	       "a URL that is none");
+	event_base_free(w->base);
+	free(w);
+}
+
 static void endings(void)
 {
 	struct world *w = world_new("k");
@@ -627,6 +722,7 @@ static void endings(void)
 
 int main(void)
 {
+	signal(SIGPIPE, SIG_IGN); /* as the agent does */
 	login();
 	updates();
 	pings();
@@ -639,6 +735,7 @@ int main(void)
 	rotation();
 	logout();
 	servers();
+	over_tls();
 	endings();
 	return tap_done();
 }
