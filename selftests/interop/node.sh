@@ -238,11 +238,10 @@ tailrace_exec() {
 
 tailrace_start() {
 	local name=$1
-	tailrace_exec "$name" sh -c "
-		SSL_CERT_FILE=/etc/ssl/headscale.test.crt setsid \
-		/src/build/tailraced \
-		--state=/var/lib/tailrace --socket=/run/tailraced.sock \
+	tailrace_exec "$name" sh -c "setsid /src/build/tailraced \
+		--statedir=/var/lib/tailrace --socket=/run/tailraced.sock \
 		--port=41641 --tun=tailrace0 \
+		--ca-file=/etc/ssl/headscale.test.crt \
 		</dev/null >>$tmp/$name.log 2>&1 & echo \$! >/run/tailraced.pid"
 	within 20 tailrace_exec "$name" test -S /run/tailraced.sock ||
 		bail "$name does not start"
