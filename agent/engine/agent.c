@@ -439,10 +439,18 @@ static int on_node_key(void *ctx, const struct key *node, const struct key *old)
 static void apply_netmap(struct agent *a, const struct netmap *nm,
 			 unsigned int changed)
 {
+	int only;
+
 	if (changed & NETMAP_SELF)
 		follow_node_key(a, nm);
-	if (changed & NETMAP_DERP)
+	if (changed & NETMAP_DERP) {
 		derps_set_map(a->derps, nm->derp_regions);
+		only = net_home_only(nm->derp_regions);
+		if (only && !derps_home(a->derps)) {
+			derps_set_home(a->derps, only);
+			tell_control(a);
+		}
+	}
 	if (changed & (NETMAP_PEERS | NETMAP_PEER_PATHS))
 		paths_set_netmap(a->paths, nm, time(NULL));
 	if (changed & (NETMAP_SELF | NETMAP_PEERS | NETMAP_FILTER) ||

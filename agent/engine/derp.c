@@ -385,7 +385,7 @@ static void on_dialled(void *ctx, int fd, const struct derp_node *node,
 }
 
 struct derp *derp_new(const struct derp_dial_env *env,
-		      const struct derp_region *region,
+		      const struct derp_region *region, size_t first,
 		      const struct key *node_private, bool home,
 		      struct derp_queue *queue, const struct derp_ops *ops,
 		      void *ctx)
@@ -403,7 +403,7 @@ struct derp *derp_new(const struct derp_dial_env *env,
 	c->limit = evtimer_new(env->base, on_limit, c);
 	c->ping_limit = evtimer_new(env->base, on_ping_limit, c);
 	arm(c->limit, CONNECT_LIMIT_MS * MS_NS);
-	c->dial = derp_dial_start(env, c->region, on_dialled, c);
+	c->dial = derp_dial_start(env, c->region, first, on_dialled, c);
 	return c;
 }
 
@@ -418,6 +418,11 @@ void derp_free(struct derp *c)
 	derp_region_free(c->region);
 	key_wipe(&c->node_private);
 	free(c);
+}
+
+int derp_node_index(const struct derp *c)
+{
+	return c->node ? (int)(c->node - c->region->nodes) : -1;
 }
 
 void derp_kick(struct derp *c)

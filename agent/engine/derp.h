@@ -37,17 +37,19 @@ struct derp_ops {
 };
 
 /*
- * Dials @region, which is copied. @queue holds what is to be sent; it belongs
+ * Dials @region, which is copied, beginning with node @first. @queue holds what is to be sent; it belongs
  * to the caller and outlives the connection. @home: say so at login.
  */
 struct derp *derp_new(const struct derp_dial_env *env,
-		      const struct derp_region *region,
+		      const struct derp_region *region, size_t first,
 		      const struct key *node_private, bool home,
 		      struct derp_queue *queue, const struct derp_ops *ops,
 		      void *ctx);
 /* May be called from any of the callbacks, which is then the last one. */
 void derp_free(struct derp *c);
 
+/* Which node of the region this is; -1 before TCP is there. */
+int derp_node_index(const struct derp *c);
 /* Something was put into the queue. */
 void derp_kick(struct derp *c);
 /* Whether packets go out: ClientInfo is on its way. */

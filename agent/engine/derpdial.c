@@ -20,7 +20,7 @@
 struct derp_dial {
 	const struct derp_dial_env *env;
 	const struct derp_region *region;
-	size_t next; /* node */
+	size_t first, tried; /* nodes */
 	void (*done)(void *ctx, int fd, const struct derp_node *node,
 		     const char *why);
 	void *ctx;
@@ -81,10 +81,16 @@ static void note(struct derp_dial *d, int error, const char *node,
 
 static void next_node(struct derp_dial *d);
 
+static const struct derp_node *last_tried(const struct derp_dial *d)
+{
+	return &d->region->nodes[(d->first + d->tried - 1) %
+				 d->region->n_nodes];
+}
+
 static void on_tcp(void *ctx, int fd, const char *why)
 {
 	struct derp_dial *d = ctx;
-	const struct derp_node *node = &d->region->nodes[d->next - 1];
+	const struct derp_node *node = last_tried(d);
 
 	d->tcp = NULL;
 	if (fd >= 0) {
@@ -138,14 +144,15 @@ static void next_node(struct derp_dial *d)
 {
 	struct timeval now = { 0 };
 
-	while (d->next < d->region->n_nodes)
-		if (try_node(d, &d->region->nodes[d->next++]))
+	while (d->tried++ < d->region->n_nodes)
+		if (try_node(d, last_tried(d)))
 			return;
 	event_add(d->failed, &now);
 }
 
 struct derp_dial *derp_dial_start(const struct derp_dial_env *env,
 				  const struct derp_region *region,
+				  size_t first,
 				  void (*done)(void *ctx, int fd,
 					       const struct derp_node *node,
 					       const char *why),
@@ -155,6 +162,7 @@ struct derp_dial *derp_dial_start(const struct derp_dial_env *env,
 
 	d->env = env;
 	d->region = region;
+	d->first = first;
 	d->done = done;
 	d->ctx = ctx;
 	d->failed = evtimer_new(env->base, on_failed, d);

@@ -9,7 +9,9 @@
 
 /*
  * TCP to a region (spec/derp.md 3.1): its nodes in the map's order, 1.5 s each,
- * both families at once, through the proxy of the environment.
+ * both families at once, through the proxy of the environment. A node that
+ * takes connections but fails afterwards would hide the ones behind it: the
+ * caller may begin with another, the order then goes round.
  */
 
 struct event_base;
@@ -33,6 +35,7 @@ struct derp_dial_env {
  */
 struct derp_dial *derp_dial_start(const struct derp_dial_env *env,
 				  const struct derp_region *region,
+				  size_t first,
 				  void (*done)(void *ctx, int fd,
 					       const struct derp_node *node,
 					       const char *why),

@@ -31,6 +31,7 @@ struct region {
 	struct derp_queue queue;
 	struct event *retry;
 	unsigned int failures; /* since the last login */
+	size_t first; /* node to begin with: past one that let us down */
 	bool connected;
 	uint64_t last_write, last_frame;
 	uint64_t restart_until;
@@ -70,8 +71,8 @@ static void connect_region(struct region *r)
 	event_del(r->retry);
 	if (r->conn || !def || !d->up || key_is_zero(&d->key))
 		return;
-	r->conn = derp_new(&d->env, def, &d->key, r->id == d->home, &r->queue,
-			   &derp_ops, r);
+	r->conn = derp_new(&d->env, def, r->first, &d->key, r->id == d->home,
+			   &r->queue, &derp_ops, r);
 }
 
 static struct region *region_find(const struct derps *d, int id)
@@ -195,6 +196,7 @@ static void on_connected(void *ctx)
 
 	r->connected = true;
 	r->failures = 0;
+	r->first = 0;
 	r->restart_until = 0;
 	r->d->stats.connects++;
 	set_health(r, "");
@@ -260,6 +262,8 @@ static void on_closed(void *ctx, const char *why)
 	int id = r->id;
 
 	d->stats.failures++;
+	if (!r->connected && derp_node_index(r->conn) >= 0)
+		r->first = (size_t)derp_node_index(r->conn) + 1;
 	disconnect_region(r);
 	if (in_use(r))
 		schedule_retry(r);

@@ -132,6 +132,6 @@ struct net_https *net_https_start(const struct derp_dial_env *env,
 	h->region = region->id;
 	h->done = done;
 	h->ctx = ctx;
-	h->dial = derp_dial_start(env, region, on_dialled, h);
+	h->dial = derp_dial_start(env, region, 0, on_dialled, h);
 	return h;
 }

@@ -230,3 +230,18 @@ int net_home_settle(int preferred, int current, bool streaming, bool forced,
 			return r->id;
 	return 0;
 }
+
+int net_home_only(const struct derp_region *regions)
+{
+	const struct derp_region *r;
+	int only = 0;
+
+	for (r = regions; r; r = r->hh.next) {
+		if (r->no_measure_no_home)
+			continue;
+		if (only)
+			return 0;
+		only = r->id;
+	}
+	return only;
+}

@@ -95,4 +95,7 @@ void net_history_free(struct net_history *h);
 int net_home_settle(int preferred, int current, bool streaming, bool forced,
 		    const struct derp_region *regions, uint32_t seed);
 
+/* The one region that can be home, without measuring; 0: there is a choice. */
+int net_home_only(const struct derp_region *regions);
+
 #endif

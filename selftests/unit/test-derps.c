@@ -558,6 +558,15 @@ static void test_failures(void)
 	derps_set_home(c.d, 1);
 	tap_ok(RUN_UNTIL(base, c.failures) && strstr(c.why, "426"),
 	       "an HTTP error is told (%s)", c.why);
+	map_node(&m, 1, s.port);
+	map_use(&m, &c);
+	derps_set_home(c.d, 1);
+	tap_ok(RUN_UNTIL(base, c.connects) && c.failures == 2,
+	       "the next attempt begins with the node behind it");
+	m.region[0].n_nodes = 1;
+	map_use(&m, &c);
+	derps_set_home(c.d, 1);
+	c.connects = 0;
 	bad.status = NULL;
 	bad.reject = true;
 	c.failures = 0;

@@ -190,6 +190,11 @@ static void test_settle(void)
 	tap_ok(a != b && a >= 2 && b >= 2,
 	       "no home, or one that is gone: any by the seed (%d, %d)", a, b);
 	tap_ok(!net_home_settle(2, 2, true, false, NULL, 0), "no map");
+	tap_ok(!net_home_only(m.regions), "two regions are a choice");
+	m.region[1].no_measure_no_home = true;
+	tap_ok(net_home_only(m.regions) == 3, "one is none");
+	m.region[2].no_measure_no_home = true;
+	tap_ok(!net_home_only(m.regions) && !net_home_only(NULL), "nor zero");
 	test_map_clear(&m);
 }
 
