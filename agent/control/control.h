@@ -12,7 +12,8 @@
 /*
  * The session with a control server (spec/control.md): server key, Noise,
  * HTTP/2, registration, the map stream and lite updates, with retries for
- * ever. One object per profile. All callbacks run from the event loop.
+ * ever. One object per profile. All callbacks run from the event loop. The
+ * process must ignore SIGPIPE.
  */
 
 struct event_base;

@@ -60,6 +60,7 @@ struct poll {
 	bool full;		  /* the first message has been applied */
 	bool feeding, abandoned;  /* inside of map_reader_feed() */
 	unsigned int missing;	  /* 404 or 400 in a row */
+	char *popped;		  /* the last PopBrowserURL, NULL none */
 	struct json_object *held; /* message being slept on */
 	struct event *watchdog, *sleep, *expiry;
 	struct backoff backoff;

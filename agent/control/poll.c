@@ -129,14 +129,18 @@ static void apply(struct control *c, struct json_object *msg)
 		c->ops->netmap(c->ctx, c->nm, (unsigned int)changed);
 }
 
-static void pop_browser(struct json_object *msg)
+static void pop_browser(struct poll *p, struct json_object *msg)
 {
 	struct json_object *v = json_member(msg, "PopBrowserURL");
 	const char *text = v ? json_text(v) : NULL;
 	struct url url;
 
-	if (text && !url_parse(&url, text))
-		log_info("control asks you to visit %s", text);
+	if (!text || (p->popped && !strcmp(p->popped, text)) ||
+	    url_parse(&url, text))
+		return;
+	free(p->popped);
+	p->popped = xstrdup(text);
+	log_info("control asks you to visit %s", text);
 }
 
 /* Seconds to wait before this message counts, 0 for none. */
@@ -172,7 +176,7 @@ static bool on_message(void *ctx, struct json_object *msg)
 			log_debug("control: keepalive: malformed %s", why);
 		return true;
 	}
-	pop_browser(msg);
+	pop_browser(p, msg);
 	tv.tv_sec = sleep_seconds(msg);
 	if (tv.tv_sec) {
 		evtimer_del(p->watchdog);
@@ -408,6 +412,7 @@ void poll_uninit(struct control *c)
 	struct poll *p = &c->poll;
 	struct update *u = &c->update;
 
+	free(p->popped);
 	evbuffer_free(p->pending);
 	event_free(p->watchdog);
 	event_free(p->sleep);

@@ -4,6 +4,7 @@
 
 #include "engine/derpmap.h"
 #include "engine/netmap.h"
+#include "lib/util.h"
 
 /*
  * One MapResponse, decoded but not yet applied: whatever can be wrong with a
@@ -71,6 +72,10 @@ int map_update_decode(struct map_update *u, struct json_object *msg,
 		      const char **why);
 void map_update_clear(struct map_update *u);
 
+/* The DERPMap of @msg, if it has one; 0 or -EPROTO with *@why. */
+int derp_decode(struct map_update *u, struct json_object *msg,
+		const char **why);
+
 /* A FilterRule list under @name; NULL if malformed. Caller frees. */
 struct filter_list *filter_list_decode(const char *name,
 				       struct json_object *rules);
@@ -79,6 +84,13 @@ void filter_list_free(struct filter_list *list);
 /* Whether a rule with destinations has a source overlapping @p. */
 bool filter_list_overlaps(const struct filter_list *list,
 			  const struct prefix *p);
+
+/* No string is NULL after decoding. */
+static inline void own_string(char **s)
+{
+	if (!*s)
+		*s = xstrdup("");
+}
 
 void node_free(struct node *n);
 void node_free_caps(struct cap *caps, size_t n);

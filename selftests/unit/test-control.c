@@ -28,6 +28,7 @@ struct world {
 	unsigned int changed;
 	struct key node, old;
 	int node_key_result;
+	void (*inside)(struct world *w); /* run once by the next netmap */
 	/* What the server was asked: the last of each kind, and how many. */
 	int registers, streams, updates, others;
 	char *last_register, *last_stream, *last_update, *last_other;
@@ -118,8 +119,13 @@ static void on_netmap(void *ctx, const struct netmap *nm, unsigned int changed)
 {
 	struct world *w = ctx;
 
+	void (*inside)(struct world * w) = w->inside;
+
 	w->netmaps++;
 	w->changed = changed;
+	w->inside = NULL;
+	if (inside)
+		inside(w);
 }
 
 static void on_logged_out(void *ctx)
@@ -701,6 +707,43 @@ static void over_tls(void)
 	free(w);
 }
 
+static void link_inside(struct world *w)
+{
+	control_link_changed(w->c);
+}
+
+static void login_inside(struct world *w)
+{
+	control_login(w->c, "inside", true);
+}
+
+static void logout_inside(struct world *w)
+{
+	control_logout(w->c);
+}
+
+/* The engine may call back in from a callback, deep in control's stack. */
+static void reentrance(void)
+{
+	struct world *w = streaming();
+
+	w->inside = link_inside;
+	fake_map(w->stream, "{\"Domain\":\"a\"}");
+	tap_ok(UNTIL(w, w->fake.upgrades == 2 && w->netmaps == 3),
+	       "the link changes inside of a callback");
+	w->inside = login_inside;
+	fake_map(w->stream, "{\"Domain\":\"b\"}");
+	tap_ok(UNTIL(w, w->streams == 3 && w->netmaps == 5) &&
+		       has(w->last_register, "inside"),
+	       "a login");
+	w->inside = logout_inside;
+	fake_map(w->stream, "{\"Domain\":\"c\"}");
+	/* In the same write: it must not be read any more. */
+	fake_map(w->stream, "{\"Domain\":\"d\"}");
+	tap_ok(UNTIL(w, w->logouts == 1) && w->netmaps == 6, "a logout");
+	world_free(w);
+}
+
 static void endings(void)
 {
 	struct world *w = world_new("k");
@@ -736,6 +779,7 @@ int main(void)
 	logout();
 	servers();
 	over_tls();
+	reentrance();
 	endings();
 	return tap_done();
 }
