@@ -24,6 +24,11 @@
 #define UNSENT_MAX (256 << 10)
 /* Data unacknowledged for so long: the path is dead. Servers use the same. */
 #define UNACKED_MS 15000
+/*
+ * We may be silent for hours and only listen: probes find a dead path within
+ * 30 s, where waiting for the server's KeepAlive takes 120.
+ */
+#define KEEPALIVE_S 15
 
 enum derp_state {
 	DIALLING, /* TCP and TLS */
@@ -355,10 +360,28 @@ static const struct stream_ops stream_ops = {
 	.closed = on_closed,
 };
 
+/* Failures only cost time or memory: the options are wishes. */
+static void tune(int fd)
+{
+	static const struct {
+		int level, name, value;
+	} options[] = {
+		{ IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT_MAX },
+		{ IPPROTO_TCP, TCP_USER_TIMEOUT, UNACKED_MS },
+		{ SOL_SOCKET, SO_KEEPALIVE, 1 },
+		{ IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_S },
+		{ IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_S },
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(options); i++)
+		setsockopt(fd, options[i].level, options[i].name,
+			   &options[i].value, sizeof(options[i].value));
+}
+
 static void on_dialled(void *ctx, int fd, const struct derp_node *node,
 		       const char *why)
 {
-	unsigned int unsent = UNSENT_MAX, dead_ms = UNACKED_MS;
 	struct derp *c = ctx;
 	SSL *ssl = NULL;
 
@@ -368,9 +391,7 @@ static void on_dialled(void *ctx, int fd, const struct derp_node *node,
 		return;
 	}
 	c->node = node;
-	setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
-	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &dead_ms,
-		   sizeof(dead_ms));
+	tune(fd);
 	if (!derp_node_is_plain(node)) {
 		ssl = derp_tls_session(c->env->tls, node);
 		if (!ssl) {
