@@ -19,8 +19,8 @@ static struct tr_alias *create(const struct tailrace_endpoint *key, u32 peer)
 
 	if (!alias)
 		return NULL;
-	alias->pcpu = alloc_percpu_gfp(struct tr_alias_pcpu,
-				       GFP_KERNEL_ACCOUNT);
+	alias->pcpu =
+		alloc_percpu_gfp(struct tr_alias_pcpu, GFP_KERNEL_ACCOUNT);
 	if (!alias->pcpu) {
 		kfree(alias);
 		return NULL;
@@ -72,7 +72,8 @@ static bool is_valid(const struct tailrace_endpoint *ep,
 		NL_SET_ERR_MSG(extack, "endpoint of an unknown family");
 	else if (ep->reserved ||
 		 (ep->family == AF_INET && memchr_inv(ep->addr + 4, 0, 12)))
-		NL_SET_ERR_MSG(extack, "reserved bytes of an endpoint not zero");
+		NL_SET_ERR_MSG(extack,
+			       "reserved bytes of an endpoint not zero");
 	else if (!ep->port)
 		NL_SET_ERR_MSG(extack, "endpoint without a port");
 	else
@@ -80,24 +81,32 @@ static bool is_valid(const struct tailrace_endpoint *ep,
 	return false;
 }
 
-static struct tr_alias_peer *provide_peer(struct tr_aliases *aliases, u32 id)
+static struct tr_alias_peer *provide_peer(struct tr_aliases *aliases, u32 id,
+					  struct netlink_ext_ack *extack)
 {
 	struct tr_alias_peer *peer = xa_load(&aliases->peers, id);
+	void *old;
 
 	if (peer)
 		return peer;
+	if (aliases->n_peers >= TAILRACE_MAX_PEERS) {
+		NL_SET_ERR_MSG(extack, "too many peers");
+		return ERR_PTR(-E2BIG);
+	}
 	peer = kzalloc(sizeof(*peer), GFP_KERNEL_ACCOUNT);
 	if (!peer)
-		return NULL;
+		return ERR_PTR(-ENOMEM);
 	INIT_LIST_HEAD(&peer->aliases);
-	if (xa_is_err(xa_store(&aliases->peers, id, peer,
-			       GFP_KERNEL_ACCOUNT))) {
+	old = xa_store(&aliases->peers, id, peer, GFP_KERNEL_ACCOUNT);
+	if (xa_is_err(old)) {
 		kfree(peer);
-		return NULL;
+		return ERR_PTR(xa_err(old));
 	}
+	aliases->n_peers++;
 	return peer;
 }
 
+/* Forgets a peer without endpoints. */
 static void drop_peer(struct tr_aliases *aliases, u32 id)
 {
 	struct tr_alias_peer *peer = xa_load(&aliases->peers, id);
@@ -105,6 +114,7 @@ static void drop_peer(struct tr_aliases *aliases, u32 id)
 	if (!list_empty(&peer->aliases))
 		return;
 	xa_erase(&aliases->peers, id);
+	aliases->n_peers--;
 	kfree(peer);
 }
 
@@ -156,9 +166,9 @@ static int set(struct tr_aliases *aliases, u32 id,
 	unsigned int i;
 	int ret = 0;
 
-	peer = provide_peer(aliases, id);
-	if (!peer)
-		return -ENOMEM;
+	peer = provide_peer(aliases, id, extack);
+	if (IS_ERR(peer))
+		return PTR_ERR(peer);
 	aliases->marks++;
 	first = provide(aliases, peer, id, canonical, NULL, extack);
 	if (IS_ERR(first))
@@ -211,12 +221,14 @@ int tr_aliases_set(struct tr_aliases *aliases, u32 peer,
 int tr_aliases_del(struct tr_aliases *aliases, u32 id)
 {
 	struct tr_alias_peer *peer;
+	LIST_HEAD(gone);
 
 	mutex_lock(&aliases->lock);
-	peer = xa_erase(&aliases->peers, id);
+	peer = xa_load(&aliases->peers, id);
 	if (peer) {
-		remove_list(aliases, &peer->aliases);
-		kfree(peer);
+		list_splice_init(&peer->aliases, &gone);
+		remove_list(aliases, &gone);
+		drop_peer(aliases, id);
 	}
 	mutex_unlock(&aliases->lock);
 	return peer ? 0 : -ENOENT;

@@ -88,7 +88,8 @@ struct tr_alias_cache {
  * struct tr_aliases - the endpoints of one device's peers
  * @lock: writers
  * @table: endpoint to struct tr_alias
- * @peers: peer to struct tr_alias_peer
+ * @peers: peer to struct tr_alias_peer, at most TAILRACE_MAX_PEERS
+ * @n_peers: in @peers
  * @generation: counts changes, never 0
  * @marks: calls of tr_aliases_set()
  * @cache: of lookups
@@ -97,6 +98,7 @@ struct tr_aliases {
 	struct mutex lock;
 	struct rhashtable table;
 	struct xarray peers;
+	unsigned int n_peers;
 	atomic64_t generation;
 	u64 marks;
 	struct tr_alias_cache __percpu *cache;
@@ -132,7 +134,7 @@ int tr_aliases_del(struct tr_aliases *aliases, u32 peer);
 /**
  * tr_aliases_walk() - visit all endpoints, for dumps
  * @aliases: of the device
- * @peer: cursor, 0 to begin with; where to go on on return
+ * @peer: cursor, 0 to begin with, updated
  * @index: likewise, among the peer's
  * @visit: returns other than 0 to stop before this one
  * @data: for @visit

@@ -68,7 +68,8 @@ static void lose(struct tr_event_queue *events)
 
 static void work(struct work_struct *work)
 {
-	struct tr_event_queue *events = container_of(work, struct tr_event_queue, work);
+	struct tr_event_queue *events =
+		container_of(work, struct tr_event_queue, work);
 
 	for (;;) {
 		struct tailrace_endpoint source;
@@ -86,7 +87,7 @@ static void work(struct work_struct *work)
 		has_source = events->has_source;
 		source = events->source;
 		events->has_source = false;
-		/* After all that was noted, so that it makes up for the rest. */
+		/* After what was noted: it makes up for the rest. */
 		lost = events->lost && !events->count;
 		if (lost)
 			events->lost = false;
@@ -99,8 +100,7 @@ static void work(struct work_struct *work)
 		if ((cmd && !send_note(events, cmd, arg)) ||
 		    (has_source && !send_source(events, &source)))
 			lose(events);
-		if (lost &&
-		    !send_note(events, TAILRACE_CMD_RESYNC_NTF, 0)) {
+		if (lost && !send_note(events, TAILRACE_CMD_RESYNC_NTF, 0)) {
 			/* The next event tries again. */
 			lose(events);
 			return;
@@ -151,8 +151,8 @@ void tr_event_source(struct tr_event_queue *events,
 	queue_work(tr_wq, &events->work);
 }
 
-void tr_event_tsmp(struct tr_event_queue *events, const void *src, const void *dst,
-		   int addr_len, const void *payload, int len)
+void tr_event_tsmp(struct tr_event_queue *events, const void *src,
+		   const void *dst, int addr_len, const void *payload, int len)
 {
 	struct sk_buff *skb;
 	void *hdr;

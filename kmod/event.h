@@ -46,7 +46,8 @@ struct tr_event_queue {
 	int ifindex;
 };
 
-void tr_events_init(struct tr_event_queue *events, struct net *net, int ifindex);
+void tr_events_init(struct tr_event_queue *events, struct net *net,
+		    int ifindex);
 /* Nothing may be noted any more. Process context. */
 void tr_events_uninit(struct tr_event_queue *events);
 
@@ -69,7 +70,7 @@ void tr_event_source(struct tr_event_queue *events,
  *
  * Process context.
  */
-void tr_event_tsmp(struct tr_event_queue *events, const void *src, const void *dst,
-		   int addr_len, const void *payload, int len);
+void tr_event_tsmp(struct tr_event_queue *events, const void *src,
+		   const void *dst, int addr_len, const void *payload, int len);
 
 #endif

@@ -191,7 +191,8 @@ bool tr_tsmp_reject(struct tr_tsmp *tsmp, struct sk_buff *skb,
 }
 
 void tr_tsmp_init(struct tr_tsmp *tsmp, struct net_device *dev,
-		  struct tr_stats __percpu *stats, struct tr_event_queue *events)
+		  struct tr_stats __percpu *stats,
+		  struct tr_event_queue *events)
 {
 	tsmp->dev = dev;
 	tsmp->stats = stats;

@@ -37,7 +37,8 @@ struct tr_tsmp {
 };
 
 void tr_tsmp_init(struct tr_tsmp *tsmp, struct net_device *dev,
-		  struct tr_stats __percpu *stats, struct tr_event_queue *events);
+		  struct tr_stats __percpu *stats,
+		  struct tr_event_queue *events);
 /* Nothing may be received any more. Process context. */
 void tr_tsmp_uninit(struct tr_tsmp *tsmp);
 
