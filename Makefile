@@ -144,6 +144,12 @@ bench-kmod:
 
 bench: bench-filter bench-kmod
 
+build/fuzz/fuzz-kmod-disco: selftests/fuzz/fuzz-kmod-disco.c kmod/box.c \
+		kmod/disco.c $(SHIM_DEPS) $(SHIM_HEADERS)
+	@mkdir -p $(@D)
+	$(CC) $(SHIM_FLAGS) -O1 -fsanitize=fuzzer $(SHIM_SANITIZE) -o $@ $< \
+		kmod/box.c kmod/disco.c selftests/kmod/shim.c -lsodium
+
 build/fuzz/fuzz-%: selftests/fuzz/fuzz-%.c $B/libtailrace.a
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -fsanitize=fuzzer -MMD -MP -o $@ $< \

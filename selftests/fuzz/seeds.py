@@ -41,6 +41,11 @@ write("noise", [b"\0" + bytes.fromhex(v["initiation_frame"])
 write("disco", unhex(disco["vectors"], "plaintext_hex")
       + unhex(disco["vectors"], "packet_hex")
       + unhex(disco["negative"], "packet_hex"))
+write("kmod-disco",
+      [bytes([kind]) + plain for plain in unhex(disco["vectors"], "plaintext_hex")
+       for kind in (1, 3)]
+      + [bytes([kind]) + packet for packet in unhex(disco["vectors"], "packet_hex")
+         for kind in (0, 4)])
 write("stun", unhex(stun["requests"], "packet_hex")
       + unhex(stun["responses"], "packet_hex"))
 write("geneve", unhex(geneve["classification"], "packet_hex"))

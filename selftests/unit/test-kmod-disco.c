@@ -142,7 +142,8 @@ static bool answers(struct tr_disco *disco, const void *packet, size_t len,
 	struct in6_addr from = { .s6_addr = { 0x20, 1, 0xd, 0xb8, [15] = 9 } };
 	struct blob *copy = blob_new(packet, len);
 
-	return tr_disco_answer(disco, copy->p, len, &from, __cpu_to_be16(4242), pong);
+	return tr_disco_answer(disco, copy->p, len, &from, __cpu_to_be16(4242),
+			       pong);
 }
 
 /* Whether @pong is what @sender wants to hear for its @txid. */
