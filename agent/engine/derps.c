@@ -474,7 +474,7 @@ int derps_pick(const struct derps *d, const struct key *peer, int home)
 	const struct region *r = region_find(d, home);
 	int route;
 
-	if (r && r->conn)
+	if (r && r->conn && derp_is_open(r->conn))
 		return home;
 	route = derps_route(d, peer);
 	return route ? route : home;

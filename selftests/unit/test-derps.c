@@ -480,12 +480,16 @@ static void test_regions(void)
 	map_use(&m, &c);
 	tap_ok(derps_home(c.d) == 1 && s.conns && derps_is_connected(c.d, 1),
 	       "a new region leaves the others connected");
+	fake_send(s.conns, &f);
+	RUN_UNTIL(base, c.packets == 1);
 	derps_send(c.d, 2, &peer, "on demand", 9);
+	tap_ok(derps_pick(c.d, &peer, 2) == 1,
+	       "until it is connected, the peer's route serves");
 	tap_ok(RUN_UNTIL(base, two.packets == 1 && c.connects == 2) &&
 		       two.conns->preferred != 1,
 	       "a packet connects to another region, not as home");
 	fake_send(two.conns, &f);
-	tap_ok(RUN_UNTIL(base, c.packets == 1) &&
+	tap_ok(RUN_UNTIL(base, c.packets == 2) &&
 		       derps_route(c.d, &peer) == 2 &&
 		       derps_pick(c.d, &peer, 7) == 2 &&
 		       derps_pick(c.d, &peer, 1) == 1,
