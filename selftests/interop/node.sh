@@ -227,7 +227,7 @@ tailrace_new() {
 tailrace_exec() {
 	local name=$1 answer status
 	shift
-	answer=$(printf '%q ' "$@" | in_ns "$name" socat -t 3600 - \
+	answer=$(printf '%q ' "$@" | in_ns "$name" timeout 120 socat -t 120 - \
 		TCP:192.0.2.2:1,connect-timeout=2 2>/dev/null)
 	printf '%s' "${answer#*$'\1'}" >&2
 	answer=${answer%%$'\1'*}
