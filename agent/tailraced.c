@@ -240,7 +240,8 @@ static int start(const struct options *o)
 		close(stream[1]);
 		close(broker[1]);
 		log_init("tailraced[kernel]", o->verbose);
-		return kernel_process_run(stream[0], broker[0], engine);
+		return kernel_process_run(stream[0], broker[0], engine,
+					  pw->pw_uid, pw->pw_gid);
 	}
 	close(stream[0]);
 	close(broker[0]);

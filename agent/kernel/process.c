@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
+#include <grp.h>
 #include <linux/genetlink.h>
 #include <signal.h>
 #include <string.h>
@@ -351,20 +352,34 @@ static void on_events(evutil_socket_t fd, short what, void *ctx)
 
 /* Setting up. */
 
-static int drop_privileges(void)
+/* Capabilities survive the change of the user once, to be cut down after. */
+static int change_user(uid_t uid, gid_t gid)
+{
+	if (geteuid())
+		return 0;
+	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) || setgroups(0, NULL) ||
+	    setresgid(gid, gid, gid) || setresuid(uid, uid, uid))
+		return -errno;
+	return 0;
+}
+
+static int drop_privileges(uid_t uid, gid_t gid)
 {
 	static const cap_value_t keep[] = { CAP_NET_ADMIN };
 	cap_value_t c;
 	cap_t caps;
-	int err = 0;
+	int err;
 
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
-	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
-		return -errno;
 	/* without CAP_SETPCAP it stays, and no_new_privs makes it moot */
 	for (c = 0; CAP_IS_SUPPORTED(c); c++)
 		if (c != CAP_NET_ADMIN)
 			cap_drop_bound(c);
+	err = change_user(uid, gid);
+	if (err)
+		return err;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
+		return -errno;
 	caps = cap_init();
 	if (!caps)
 		return -errno;
@@ -400,13 +415,8 @@ static struct event *watch_engine(struct process *p, int pid)
 
 static int start(struct process *p, int stream, int engine_pid)
 {
-	int err = drop_privileges();
+	int err = open_events(p);
 
-	if (err) {
-		log_error("CAP_NET_ADMIN is needed: %s", strerror(-err));
-		return err;
-	}
-	err = open_events(p);
 	if (err)
 		return err;
 	p->reconcile = reconcile_new(&reconcile_ops, p);
@@ -461,12 +471,18 @@ static void finish(struct process *p)
 	event_base_free(p->base);
 }
 
-int kernel_process_run(int stream, int broker, int engine_pid)
+int kernel_process_run(int stream, int broker, int engine_pid, uid_t uid,
+		       gid_t gid)
 {
 	struct process p = { .broker = broker, .retry_ms = RETRY_MIN_MS,
 			     .repairs = REPAIR_BURST };
-	int err;
+	int err = drop_privileges(uid, gid);
 
+	if (err) {
+		log_error("keeping CAP_NET_ADMIN and nothing else: %s",
+			  strerror(-err));
+		return 1;
+	}
 	signal(SIGPIPE, SIG_IGN);
 	p.base = event_base_new();
 	if (!p.base)

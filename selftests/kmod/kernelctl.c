@@ -19,6 +19,8 @@
 #include "lib/log.h"
 #include "lib/util.h"
 
+#define NOBODY 65534
+
 struct ctl {
 	struct event_base *base;
 	struct kernel *kernel;
@@ -318,7 +320,8 @@ int main(int argc, char **argv)
 		close(broker[0]);
 		close(0);
 		log_init("kernel", true);
-		_exit(kernel_process_run(stream[1], broker[1], engine));
+		_exit(kernel_process_run(stream[1], broker[1], engine, NOBODY,
+					 NOBODY));
 	}
 	close(stream[1]);
 	close(broker[1]);

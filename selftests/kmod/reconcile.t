@@ -13,6 +13,7 @@ import json
 import os
 import select
 
+import tailrace
 from tailrace import *
 
 CTL = os.path.join(os.path.dirname(os.path.abspath(__file__)),
@@ -28,18 +29,21 @@ class Ctl:
             ['ip', 'netns', 'exec', 'a', CTL], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, bufsize=0)
         self.lines = []
+        self.links = 0  # "link" so far
         self.rest = b''
         self.kernel = int(self.expect(r'kernel (\d+)')[1])
 
     def tell(self, *commands):
         self.proc.stdin.write(''.join(c + '\n' for c in commands).encode())
 
-    def expect(self, pattern, seconds=20):
+    def expect(self, pattern, seconds=120):
         """The first line from here on that matches; None when none comes."""
         end = time.monotonic() + seconds
         while True:
             while self.lines:
-                found = re.match(pattern, self.lines.pop(0))
+                line = self.lines.pop(0)
+                self.links += line == 'link'
+                found = re.match(pattern, line)
                 if found:
                     return found
             left = end - time.monotonic()
@@ -78,6 +82,11 @@ class Ctl:
         os.kill(self.proc.pid, 9)
         self.proc.wait()
         self.proc.stdin.close()
+
+
+def until(condition):
+    """A machine may be slow; what is to happen, happens."""
+    return tailrace.until(condition, 120)
 
 
 def a(command, check=True):
@@ -166,6 +175,16 @@ found = ctl.expect(r'applied \d+ (\d+) (.*)')
 same(found and (found[1], found[2]), (str(PORT), ''),
      'the module comes: applied')
 
+# What it may do.
+status = open('/proc/%d/status' % ctl.kernel).read()
+same(re.search(r'Uid:\s+(.*)', status)[1].split(), ['65534'] * 4,
+     'the kernel process is not root')
+same([re.search(r'Cap%s:\s+(\w+)' % which, status)[1]
+      for which in ('Prm', 'Eff', 'Inh', 'Bnd', 'Amb')],
+     ['%016x' % (n << 12) for n in (1, 1, 0, 1, 0)],
+     'and has CAP_NET_ADMIN and nothing else')
+same(re.search(r'NoNewPrivs:\s+(\d)', status)[1], '1', 'for good')
+
 # What is there now.
 enter('a')
 m = Module()
@@ -237,7 +256,7 @@ same(ctl.changes(), 0, 'and changes nothing')
 ctl.tell(PATH)
 same(ctl.changes(), 0, 'nor does a path that is there already')
 lost, sent = stream.loss()
-ok(sent > 50 and not lost, 'no packet of %d is lost' % sent)
+ok(sent and not lost, 'no packet of %d is lost' % sent)
 same(wg('endpoints').split()[1], '10.9.0.2:50000', 'the endpoint stays')
 
 # The agent's socket.
@@ -367,16 +386,20 @@ ok(until(lambda: m.aliases('tailrace0').get(('10.9.0.2', 50001),
 # The outside world.
 same(ctl.publish(*STATE), '', 'one peer again')
 ctl.stats()
-ctl.lines.clear()
 a('ip addr add 10.9.0.77/24 dev veth0')
-ok(ctl.expect('link', 5), 'an address more: told')
-sh('printf "addr %s 10.9.0.78/24 dev veth0\n" add del | ip -n a -batch -')
-a('ip addr add 100.64.9.9/32 dev tailrace0')
+ok(ctl.expect('link'), 'an address more: told')
+ctl.stats()
+before = ctl.links
 a('ip route add 10.77.0.0/24 via 10.9.0.2')
-same(ctl.expect('link', 1.5), None,
-     'one that comes and goes, or is on our interface, or a route: not')
+a('ip addr replace 10.9.0.77/24 dev veth0 valid_lft 900 preferred_lft 900')
+for i in range(2):  # repair takes as long as a look at the outside
+    a('ip addr add 100.64.9.9/32 dev tailrace0')
+    until(lambda: '100.64.9.9' not in a('ip addr show tailrace0'))
+ctl.stats()
+same(ctl.links, before,
+     'one that is renewed, or on our interface, or a route: not')
 a('ip route add default via 10.9.0.2')
-ok(ctl.expect('link', 5), 'a default route: told')
+ok(ctl.expect('link'), 'a default route: told')
 
 # Ports.
 same(ctl.publish(*STATE, 'port 41999'), '', 'another port')
