@@ -16,7 +16,7 @@ struct test_map {
 	struct derp_region *regions;
 	struct derp_region region[MAP_REGIONS];
 	struct derp_node node[MAP_REGIONS][MAP_NODES];
-	char names[MAP_REGIONS][MAP_NODES][8];
+	char names[MAP_REGIONS][MAP_NODES][16];
 };
 
 /* Adds a node to region @id (1 to MAP_REGIONS), and the region with it. */
@@ -27,7 +27,7 @@ static inline struct derp_node *test_map_node(struct test_map *m, int id,
 	struct derp_region *r = &m->region[id - 1];
 	struct derp_node *n = &m->node[id - 1][r->n_nodes];
 
-	snprintf(m->names[id - 1][r->n_nodes], 8, "%d%c", id,
+	snprintf(m->names[id - 1][r->n_nodes], 16, "%d%c", id,
 		 (char)('a' + r->n_nodes));
 	n->name = m->names[id - 1][r->n_nodes];
 	n->host_name = "derp.test";
