@@ -327,7 +327,8 @@ static int put_peer(struct tr_peers *peers, struct tr_peer_config *config,
 		if (!peer)
 			return -ENOMEM;
 		RCU_INIT_POINTER(peer->config, config);
-		ret = xa_insert(&peers->ids, config->id, peer, GFP_KERNEL);
+		ret = xa_insert(&peers->ids, config->id, peer,
+				GFP_KERNEL_ACCOUNT);
 		if (ret) {
 			RCU_INIT_POINTER(peer->config, NULL);
 			free_peer(peer);

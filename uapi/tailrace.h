@@ -22,7 +22,7 @@
 #define TAILRACE_MAX_PEER_ADDRS 4096 /* addresses and routes of one peer */
 #define TAILRACE_MAX_ALIASES 64 /* of one peer */
 #define TAILRACE_MAX_RULES 65536
-#define TAILRACE_MAX_RULE_ADDRS 1048576 /* sources and destinations in a policy */
+#define TAILRACE_MAX_RULE_ADDRS 1048576 /* in a policy; also of all peers */
 #define TAILRACE_MAX_CAPS 256 /* of one rule or one peer */
 #define TAILRACE_MAX_TSMP 64 /* bytes after the IP header */
 
