@@ -29,6 +29,14 @@ B := build
 endif
 
 CC ?= gcc
+
+# V=1 shows the commands.
+ifeq ($(V),1)
+say = @:
+else
+MAKEFLAGS += --silent
+say = @printf '  %-7s %s\n'
+endif
 CPPFLAGS += -D_GNU_SOURCE -Iagent -Iuapi
 CFLAGS ?= -O2 -g
 CFLAGS += -std=gnu11 -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes \
@@ -60,23 +68,28 @@ agent: $(PROGRAMS) $B/libtailrace.a
 
 $B/libtailrace.a: $(OBJS)
 	@rm -f $@
+	$(say) AR $@
 	$(AR) rcs $@ $^
 
 $B/%.o: %.c
 	@mkdir -p $(@D)
+	$(say) CC $@
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(PROGRAMS): $B/%: $B/agent/%.o $B/libtailrace.a
+	$(say) LD $@
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $B/unit/%: selftests/unit/%.c $(wildcard selftests/unit/*.h) $B/libtailrace.a
 	@mkdir -p $(@D)
+	$(say) LD $@
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -o $@ $< $B/libtailrace.a $(LDLIBS)
 
 # Programs that interop tests run.
 $B/interop/%: selftests/interop/%.c $(wildcard selftests/unit/*.h) \
 		$B/libtailrace.a
 	@mkdir -p $(@D)
+	$(say) LD $@
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -o $@ $< $B/libtailrace.a $(LDLIBS)
 
 # The module's packet filter, compiled for a test program: shim.h stands in for
@@ -102,11 +115,13 @@ $(SHIM_HEADERS):
 
 $B/shim/%.o: %.c $(SHIM_DEPS) $(SHIM_HEADERS)
 	@mkdir -p $(@D)
+	$(say) CC $@
 	$(CC) $(SHIM_FLAGS) -O1 $(SHIM_SANITIZE) -c -o $@ $<
 
 $(FILTER_TESTS): $B/unit/%: selftests/unit/%.c \
 		selftests/unit/tap.h $(SHIM_SRCS:%.c=$B/shim/%.o)
 	@mkdir -p $(@D)
+	$(say) LD $@
 	$(CC) $(SHIM_FLAGS) -O1 $(SHIM_SANITIZE) -o $@ $< $(SHIM_SRCS:%.c=$B/shim/%.o)
 
 # The module's disco, against the agent's and libsodium.
@@ -114,23 +129,27 @@ DISCO_OBJS := $(patsubst %,$B/shim/%.o,kmod/box kmod/disco selftests/kmod/shim)
 $B/unit/test-kmod-disco: selftests/unit/test-kmod-disco.c $(DISCO_OBJS) \
 		$(wildcard selftests/unit/*.h) $B/libtailrace.a
 	@mkdir -p $(@D)
+	$(say) LD $@
 	$(CC) $(SHIM_FLAGS) -Iagent -O1 $(SHIM_SANITIZE) -o $@ $< $(DISCO_OBJS) \
 		$B/libtailrace.a $(LDLIBS)
 
 $B/bench/filter: selftests/bench/filter.c $(SHIM_SRCS) $(SHIM_DEPS) \
 		$(SHIM_HEADERS)
 	@mkdir -p $(@D)
+	$(say) LD $@
 	$(CC) $(SHIM_FLAGS) -O2 -o $@ $< $(SHIM_SRCS)
 
 # static: it runs in the machines of other suites
 build/scenario: $(addprefix selftests/kmod/,scenario.c world.c oracle.c world.h \
 		oracle.h) uapi/tailrace.h
 	@mkdir -p $(@D)
+	$(say) LD $@
 	$(CC) -std=gnu11 -O2 -Wall -Werror -static -o $@ $(filter %.c,$^)
 
 build/fuzz/fuzz-filter: selftests/fuzz/fuzz-filter.c $(SHIM_SRCS) $(SHIM_DEPS) \
 		$(SHIM_HEADERS)
 	@mkdir -p $(@D)
+	$(say) LD $@
 	$(CC) $(SHIM_FLAGS) -O1 -fsanitize=fuzzer $(SHIM_SANITIZE) -o $@ $< \
 		$(SHIM_SRCS)
 
@@ -147,11 +166,13 @@ bench: bench-filter bench-kmod
 build/fuzz/fuzz-kmod-disco: selftests/fuzz/fuzz-kmod-disco.c kmod/box.c \
 		kmod/disco.c $(SHIM_DEPS) $(SHIM_HEADERS)
 	@mkdir -p $(@D)
+	$(say) LD $@
 	$(CC) $(SHIM_FLAGS) -O1 -fsanitize=fuzzer $(SHIM_SANITIZE) -o $@ $< \
 		kmod/box.c kmod/disco.c selftests/kmod/shim.c -lsodium
 
 build/fuzz/fuzz-%: selftests/fuzz/fuzz-%.c $B/libtailrace.a
 	@mkdir -p $(@D)
+	$(say) LD $@
 	$(CC) $(CPPFLAGS) $(CFLAGS) -fsanitize=fuzzer -MMD -MP -o $@ $< \
 		$B/libtailrace.a $(LDLIBS)
 
@@ -199,6 +220,7 @@ check-fuzz:
 
 # What takes the engine's place in tests of the kernel process.
 $B/kernelctl: selftests/kmod/kernelctl.c $B/libtailrace.a
+	$(say) LD $@
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $< \
 		$B/libtailrace.a $(LDLIBS)
 
