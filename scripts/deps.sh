@@ -22,7 +22,7 @@ packages=(
 	# virtual machines: qemu-system-common brings virtiofsd
 	cpio kmod mmdebstrap qemu-system-common qemu-system-x86
 	# networks of namespaces on the host
-	iperf3 iproute2 iputils-ping jq nftables procps socat tcpdump
+	conntrack iperf3 iproute2 iputils-ping jq nftables procps socat tcpdump
 	wireguard-tools
 	# fetching peers
 	ca-certificates curl git openssl util-linux xz-utils
