@@ -366,9 +366,13 @@ void derps_free(struct derps *d)
 		return;
 	d->ops = &none;
 	HASH_ITER(hh, d->regions, r, tmp)
-	region_drop(r);
+	{
+		region_drop(r);
+	}
 	HASH_ITER(hh, d->routes, route, next)
-	route_drop(d, route);
+	{
+		route_drop(d, route);
+	}
 	event_free(d->idle);
 	derpmap_free(d->map);
 	SSL_CTX_free(d->env.tls);

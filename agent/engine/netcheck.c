@@ -6,7 +6,6 @@
 #include <event2/event.h>
 #include <event2/util.h>
 #include <string.h>
-#include <utlist.h>
 
 #include "engine/derpmap.h"
 #include "engine/derps.h"
@@ -103,11 +102,9 @@ static int resolve(struct netcheck *nc, const struct derp_node *node,
 
 	if (!ip_parse(ip, node->host_name))
 		return ip->family == family ? 0 : -EHOSTUNREACH;
-	LL_FOREACH(nc->lookups, l)
-	{
+	for (l = nc->lookups; l; l = l->next)
 		if (l->node == node && l->family == family)
 			break;
-	}
 	if (!l) {
 		if (!nc->dns)
 			return -EHOSTUNREACH;
@@ -115,7 +112,8 @@ static int resolve(struct netcheck *nc, const struct derp_node *node,
 		l->nc = nc;
 		l->node = node;
 		l->family = family;
-		LL_PREPEND(nc->lookups, l);
+		l->next = nc->lookups;
+		nc->lookups = l;
 		req = evdns_getaddrinfo(nc->dns, node->host_name, NULL, &hints,
 					on_lookup, l);
 		if (!l->answered)
@@ -158,7 +156,7 @@ static bool os_has_ipv6(void)
 /* Ends what is under way, with or without a result. */
 static void end_run(struct netcheck *nc)
 {
-	struct lookup *l, *tmp;
+	struct lookup *l, *next;
 	size_t i;
 
 	nc->running = false;
@@ -167,8 +165,8 @@ static void end_run(struct netcheck *nc)
 		net_https_cancel(nc->https[i].probe);
 	memset(nc->https, 0, sizeof(nc->https));
 	nc->n_https = nc->https_open = 0;
-	LL_FOREACH_SAFE(nc->lookups, l, tmp)
-	{
+	for (l = nc->lookups; l; l = next) {
+		next = l->next;
 		if (l->req) { /* calls back still */
 			l->nc = NULL;
 			evdns_getaddrinfo_cancel(l->req);
