@@ -72,8 +72,8 @@ void derpmap_free(struct derp_region *regions)
 {
 	struct derp_region *r, *tmp;
 
-	HASH_ITER(hh, regions, r, tmp)
-	{
+	for (r = regions; r; r = tmp) {
+		tmp = r->hh.next;
 		HASH_DEL(regions, r);
 		derp_region_free(r);
 	}

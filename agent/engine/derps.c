@@ -95,8 +95,8 @@ static void routes_drop_region(struct derps *d, int id)
 {
 	struct route *route, *tmp;
 
-	HASH_ITER(hh, d->routes, route, tmp)
-	{
+	for (route = d->routes; route; route = tmp) {
+		tmp = route->hh.next;
 		if (route->region == id)
 			route_drop(d, route);
 	}
@@ -365,12 +365,12 @@ void derps_free(struct derps *d)
 	if (!d)
 		return;
 	d->ops = &none;
-	HASH_ITER(hh, d->regions, r, tmp)
-	{
+	for (r = d->regions; r; r = tmp) {
+		tmp = r->hh.next;
 		region_drop(r);
 	}
-	HASH_ITER(hh, d->routes, route, next)
-	{
+	for (route = d->routes; route; route = next) {
+		next = route->hh.next;
 		route_drop(d, route);
 	}
 	event_free(d->idle);
@@ -395,8 +395,8 @@ void derps_set_map(struct derps *d, const struct derp_region *regions)
 	struct region *r, *tmp;
 
 	d->map = derpmap_copy(regions);
-	HASH_ITER(hh, d->regions, r, tmp)
-	{
+	for (r = d->regions; r; r = tmp) {
+		tmp = r->hh.next;
 		const struct derp_region *was = derpmap_find(old, r->id);
 		const struct derp_region *is = derpmap_find(d->map, r->id);
 
