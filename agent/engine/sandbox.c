@@ -46,7 +46,7 @@ static int drop_privileges(uid_t uid, gid_t gid, const char **what)
 	return err;
 }
 
-static int filter_calls(const char **what)
+int sandbox_filter_calls(const char **what)
 {
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
 	int err = ctx ? 0 : -ENOMEM;
@@ -72,5 +72,5 @@ int sandbox_enter(uid_t uid, gid_t gid, const char **what)
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
 	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
 		return -errno;
-	return filter_calls(what);
+	return sandbox_filter_calls(what);
 }

@@ -12,4 +12,7 @@
  */
 int sandbox_enter(uid_t uid, gid_t gid, const char **what);
 
+/* Only the part with the system calls, for a process that keeps a capability. */
+int sandbox_filter_calls(const char **what);
+
 #endif

@@ -68,7 +68,7 @@ struct kernel_state {
 	struct key private_key;
 	struct key disco; /* our public key, to which all disco_shared belong */
 	uint16_t port; /* WireGuard's UDP port, 0: keep or choose */
-	uint32_t mtu;
+	uint32_t mtu; /* 0: 1280 */
 	struct prefix *addrs;
 	size_t n_addrs;
 	struct prefix *routes; /* into table 52, dev ifname */

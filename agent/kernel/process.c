@@ -12,6 +12,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
+#include "engine/sandbox.h"
 #include "kernel/broker.h"
 #include "kernel/module.h"
 #include "kernel/netlink.h"
@@ -476,11 +477,13 @@ int kernel_process_run(int stream, int broker, int engine_pid, uid_t uid,
 {
 	struct process p = { .broker = broker, .retry_ms = RETRY_MIN_MS,
 			     .repairs = REPAIR_BURST };
+	const char *what = "keeping CAP_NET_ADMIN and nothing else";
 	int err = drop_privileges(uid, gid);
 
+	if (!err)
+		err = sandbox_filter_calls(&what);
 	if (err) {
-		log_error("keeping CAP_NET_ADMIN and nothing else: %s",
-			  strerror(-err));
+		log_error("%s: %s", what, strerror(-err));
 		return 1;
 	}
 	signal(SIGPIPE, SIG_IGN);

@@ -182,7 +182,7 @@ static bool run_link(struct reconcile *r, struct link *l)
 		return false;
 	}
 	r->link = l->index;
-	if (l->mtu != s->mtu && s->mtu &&
+	if (l->mtu != s->mtu &&
 	    link_set_mtu(&r->route, l->index, s->mtu))
 		fail(r, "MTU of %s: %s", s->ifname, r->route.error);
 	return true;

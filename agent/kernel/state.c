@@ -200,6 +200,8 @@ void state_normalize(struct kernel_state *s)
 	s->n_routes = normalize_prefixes(s->routes, s->n_routes);
 	s->n_addrs = list_unique(s->addrs, s->n_addrs, sizeof(*s->addrs),
 			    compare_prefixes);
+	if (!s->mtu)
+		s->mtu = 1280; /* nat-traversal.md 14 */
 	/* as WireGuard stores it, so that comparing works */
 	if (!key_is_zero(&s->private_key)) {
 		s->private_key.b[0] &= 248;

@@ -183,7 +183,9 @@ same([re.search(r'Cap%s:\s+(\w+)' % which, status)[1]
       for which in ('Prm', 'Eff', 'Inh', 'Bnd', 'Amb')],
      ['%016x' % (n << 12) for n in (1, 1, 0, 1, 0)],
      'and has CAP_NET_ADMIN and nothing else')
-same(re.search(r'NoNewPrivs:\s+(\d)', status)[1], '1', 'for good')
+same([re.search(r'%s:\s+(\d)' % which, status)[1]
+      for which in ('NoNewPrivs', 'Seccomp')], ['1', '2'],
+     'for good, with fewer system calls')
 
 # What is there now.
 enter('a')
