@@ -43,10 +43,7 @@ static bool reverse(const struct sk_buff *skb,
 {
 	memset(fl, 0, sizeof(*fl));
 	if (outer->family == AF_INET) {
-		const struct rtable *rt = skb_rtable(skb);
-
-		if (!rt || rt->rt_flags & (RTCF_BROADCAST | RTCF_MULTICAST))
-			return false;
+		/* Routing knows which addresses can be a source. */
 		fl->u.ip4.saddr = ip_hdr(skb)->daddr;
 		fl->u.ip4.daddr = ip_hdr(skb)->saddr;
 		fl->u.ip4.fl4_sport = outer->udp.dest;

@@ -221,16 +221,23 @@ same(got and peer.open(own, got[0]), pong(b'no check sum', ('192.0.2.2', 5000)),
      'none at all: an answer')
 
 # The host's firewall has its say, as it has with WireGuard's packets.
-for cmd, sock, to in (('iptables', out4, V4), ('ip6tables', out6, V6)):
-    sh('%s -A INPUT -p udp --sport %d -j DROP' %
-       (cmd, sock.getsockname()[1]))
-    silent(cmd + ' keeps it out', [good], sock, to, probe=False)
-    sh(cmd + ' -F INPUT')
-    answered(cmd + ' lets it in', sock, to)
-sh('iptables -A INPUT -m conntrack --ctstate INVALID -j DROP')
-sh('iptables -A OUTPUT -m conntrack --ctstate INVALID -j DROP')
-answered('connection tracking is content')
-sh('iptables -F INPUT; iptables -F OUTPUT')
+CHAINS = """
+add table inet t
+add chain inet t in { type filter hook input priority 0; }
+add chain inet t out { type filter hook output priority 0; }
+"""
+for name, sock, to in (('IPv4', out4, V4), ('IPv6', out6, V6)):
+    sh('nft -f -', input=CHAINS + 'add rule inet t in udp sport %d drop' %
+       sock.getsockname()[1])
+    silent('the firewall keeps it out, ' + name, [good], sock, to,
+           probe=False)
+    sh('nft delete table inet t')
+    answered('the firewall lets it in, ' + name, sock, to)
+    sh('nft -f -', input=CHAINS + """
+       add rule inet t in ct state invalid drop
+       add rule inet t out ct state invalid drop""")
+    answered('connection tracking is content, ' + name, sock, to)
+    sh('nft delete table inet t')
 
 # Several peers with one key, and a key of ours that changes.
 m.peer('wg0', 2, disco=own.keys(peer))
