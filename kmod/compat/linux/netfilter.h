@@ -2,6 +2,8 @@
 #ifndef _TR_COMPAT_LINUX_NETFILTER_H
 #define _TR_COMPAT_LINUX_NETFILTER_H
 
+#include <linux/version.h>
+
 #include_next <linux/netfilter.h>
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(5, 18, 0)

@@ -2,6 +2,8 @@
 #ifndef _TR_COMPAT_NET_GENETLINK_H
 #define _TR_COMPAT_NET_GENETLINK_H
 
+#include <linux/version.h>
+
 #include_next <net/genetlink.h>
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
