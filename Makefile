@@ -224,9 +224,9 @@ $B/kernelctl: selftests/kmod/kernelctl.c $B/libtailrace.a
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $< \
 		$B/libtailrace.a $(LDLIBS)
 
-check-kmod: $B/kernelctl
+check-kmod: build/kernelctl build/scenario
 	@$(call prove,kmod-$(KERNEL),scripts/vm run --suite $(KERNEL) --kmod \
-		--timeout $(if $(filter debug,$(KERNEL)),2400,900) --) \
+		--timeout $(if $(filter debug,$(KERNEL)),3600,1800) --) \
 		-e selftests/kmod/run $(KMOD_TESTS)
 
 check-net: agent
