@@ -176,7 +176,7 @@ static void connect_step(struct control *c)
 		.version = CONTROL_CAPABILITY_VERSION,
 		.machine_private = &c->machine,
 		.server_public = &c->server_key,
-		.skip_plain =
+		.tls_first =
 			c->last_dial && now_ns() - c->last_dial < RECENT_DIAL,
 	};
 

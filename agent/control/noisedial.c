@@ -16,6 +16,8 @@
 
 #define DIAL_LIMIT_MS 10000
 #define TLS_DELAY_MS 500
+/* When TLS goes first it is to win if it can. */
+#define PLAIN_DELAY_MS 3000
 #define PROTOCOL "tailscale-control-protocol"
 #define WHY_MAX 256
 /* The upgrade's head, a response frame, and whatever follows in one read. */
@@ -42,7 +44,8 @@ struct noise_dial {
 	uint16_t version;
 	struct key machine_private, server_public;
 	struct attempt plain, tls;
-	struct event *tls_start, *timer;
+	struct attempt *second; /* NULL: there is none */
+	struct event *second_start, *timer;
 	enum progress progress; /* of the error in why */
 	char why[WHY_MAX];
 	void (*done)(void *ctx, struct bufferevent *stream,
@@ -80,7 +83,7 @@ void noise_dial_cancel(struct noise_dial *d)
 		return;
 	attempt_end(&d->plain);
 	attempt_end(&d->tls);
-	event_free(d->tls_start);
+	event_free(d->second_start);
 	event_free(d->timer);
 	key_wipe(&d->machine_private);
 	free(d);
@@ -109,7 +112,9 @@ attempt_failed(struct attempt *a, const char *fmt, ...)
 	struct noise_dial *d = a->d;
 	va_list ap;
 
-	if (a->progress > d->progress) {
+	/* Of two that came as far, the one that the URL names. */
+	if (a->progress > d->progress ||
+	    (a->progress == d->progress && (a == &d->tls) == d->server.https)) {
 		d->progress = a->progress;
 		va_start(ap, fmt);
 		vsnprintf(d->why, sizeof(d->why), fmt, ap);
@@ -117,10 +122,9 @@ attempt_failed(struct attempt *a, const char *fmt, ...)
 	}
 	a->failed = true;
 	attempt_end(a);
-	if (a == &d->plain && d->tls.port && d->tls.progress == NOT_STARTED)
-		attempt_start(&d->tls);
-	else if ((d->plain.failed || !d->plain.port) &&
-		 (d->tls.failed || !d->tls.port))
+	if (d->second && d->second->progress == NOT_STARTED)
+		attempt_start(d->second);
+	else if (d->plain.failed && (d->tls.failed || !d->tls.port))
 		finish(d, NULL, NULL);
 }
 
@@ -265,12 +269,12 @@ static void attempt_start(struct attempt *a)
 			     DIAL_LIMIT_MS, on_dialed, a);
 }
 
-static void on_tls_start(evutil_socket_t fd, short what, void *arg)
+static void on_second_start(evutil_socket_t fd, short what, void *arg)
 {
 	struct noise_dial *d = arg;
 
-	if (d->tls.progress == NOT_STARTED)
-		attempt_start(&d->tls);
+	if (d->second->progress == NOT_STARTED)
+		attempt_start(d->second);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
@@ -292,7 +296,8 @@ noise_dial_start(struct event_base *base, struct dialer *dialer,
 		 void *ctx)
 {
 	static const struct timeval limit = {.tv_sec = DIAL_LIMIT_MS / 1000};
-	static const struct timeval delay = {.tv_usec = TLS_DELAY_MS * 1000};
+	unsigned int delay_ms = TLS_DELAY_MS;
+	struct timeval delay;
 	struct noise_dial *d = xcalloc(1, sizeof(*d));
 
 	d->base = base;
@@ -306,17 +311,19 @@ noise_dial_start(struct event_base *base, struct dialer *dialer,
 	d->plain = (struct attempt){.d = d, .tls = DIAL_PLAIN};
 	d->tls = (struct attempt){.d = d, .tls = DIAL_TLS_UNVERIFIED};
 	noise_dial_ports(&d->server, &d->plain.port, &d->tls.port);
-	if (spec->skip_plain && d->tls.port)
-		d->plain.port = 0;
-	d->tls_start = evtimer_new(base, on_tls_start, d);
+	d->second_start = evtimer_new(base, on_second_start, d);
 	d->timer = evtimer_new(base, on_timer, d);
 	event_add(d->timer, &limit);
-	if (!d->plain.port) {
-		attempt_start(&d->tls);
+	if (!d->tls.port) {
+		attempt_start(&d->plain);
 		return d;
 	}
-	attempt_start(&d->plain);
-	if (d->tls.port)
-		event_add(d->tls_start, &delay);
+	d->second = spec->tls_first ? &d->plain : &d->tls;
+	if (spec->tls_first)
+		delay_ms = PLAIN_DELAY_MS;
+	delay = (struct timeval){.tv_sec = delay_ms / 1000,
+				 .tv_usec = delay_ms % 1000 * 1000};
+	event_add(d->second_start, &delay);
+	attempt_start(spec->tls_first ? &d->tls : &d->plain);
 	return d;
 }

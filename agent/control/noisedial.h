@@ -19,8 +19,12 @@ struct noise_dial_spec {
 	uint16_t version; /* capability version */
 	const struct key *machine_private;
 	const struct key *server_public;
-	/* Straight to TLS, where there is any: the last dial was recent. */
-	bool skip_plain;
+	/*
+	 * TLS first, where there is any: the last dial was recent, and some
+	 * middleboxes kill plain connections after the upgrade. Plain is then
+	 * the way out for a server that has no TLS.
+	 */
+	bool tls_first;
 };
 
 /*
