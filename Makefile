@@ -240,11 +240,18 @@ demo: deps
 	@$(MAKE) --no-print-directory agent
 	@$(SUDO) scripts/demo
 
+# libmnl's loops are macros that cppcheck would have to be told about by header
+MNL_LOOPS := '-Dmnl_attr_for_each(a,b,c)=for(a=mnl_nlmsg_get_payload(b);a;)' \
+	'-Dmnl_attr_for_each_nested(a,b)=for(a=mnl_attr_get_payload(b);a;)'
+
+# SC2034, SC2154: the interop tests share variables with what they source
 lint:
-	shellcheck $$(grep -lE '^#!/bin/(ba)?sh' -r scripts selftests .ci)
+	shellcheck -x -e SC1007,SC1090,SC1091,SC2034,SC2154 \
+		$$(grep -lE '^#!/bin/(ba)?sh' -r scripts selftests .ci)
 	cppcheck -q --std=c11 --error-exitcode=1 --inline-suppr \
-		--suppress=missingIncludeSystem -D_GNU_SOURCE -Iagent -Iuapi \
-		$(SRCS) $(wildcard $(MAINS))
+		--suppress=missingIncludeSystem \
+		--suppress=preprocessorErrorDirective -D_GNU_SOURCE $(MNL_LOOPS) \
+		-I agent -I uapi agent
 
 # ── installation ─────────────────────────────────────────────────────────
 
