@@ -25,6 +25,15 @@ key_changed() { # KEY
 	[ "$(node_key)" != "$1" ]
 }
 
+our_key() {
+	node_status peer | jq -r \
+		'first(.Peer[] | select(.HostName == "us")) | .PublicKey'
+}
+
+our_key_changed() { # KEY
+	[ "$(our_key)" != "$1" ]
+}
+
 # Connected to the control server, as the server sees it.
 connected() { # NAME
 	headscale nodes list -o json |
@@ -63,6 +72,28 @@ ok "the peer logs out" node_cli peer logout
 ok "the peer logs in" node_up peer
 ok "we get its new key" within 15 key_changed "$before"
 both_ways "key rotated"
+
+# And so do we.
+before=$(our_key)
+ok "we log out" node_cli us logout
+ok "we log in" node_up us
+ok "the peer gets our new key" within 15 our_key_changed "$before"
+both_ways "our key rotated"
+
+# Our host gets another address, as after a new DHCP lease.
+stream_start pings peer "$us" 0.2
+ok "before the move: direct" within 40 node_direct peer us
+node_script us <<-EOF
+	ip addr del 10.0.1.2/24 dev eth0
+	ip addr add 10.0.1.9/24 dev eth0
+	ip route replace default via 10.0.1.1
+	ip -6 addr del 2001:db8:1::2/64 dev eth0
+EOF
+both_ways "our host moved"
+ok "our host moved: direct" within 60 node_direct peer us 10.0.1.9
+took "time to direct"
+stream_stop pings
+site_address us | node_script us
 
 # Both sides behind a NAT, then each moves to another address.
 nat_set us eim

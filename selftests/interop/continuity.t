@@ -33,3 +33,11 @@ read -r sent lost <<< "$(stream_result pings)"
 ok "the stream lasted" test "$sent" -gt 1000
 beyond_stock "$lost of $sent packets are lost" test "$lost" -eq 0
 ok "the path is direct still" within 10 node_direct us peer
+
+# For the reader: what the agent takes.
+if [ "$node_under_test" = tailrace ]; then
+	node_exec us sh -c "ps -eo rss=,args= | grep '[t]ailraced'" |
+		while read -r size command; do
+			diag "resident: $size KiB, ${command%% *}"
+		done
+fi

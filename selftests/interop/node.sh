@@ -217,7 +217,7 @@ tailrace_new() {
 		/src/selftests/interop/guest "$tmp" \
 		> "$tmp/$name-vm.log" 2>&1 &
 	vm_pid[$name]=$!
-	within 300 tailrace_exec "$name" true ||
+	within 600 tailrace_exec "$name" true ||
 		bail "the machine of $name does not start"
 	took "time to boot $name"
 }

@@ -57,6 +57,19 @@ between eim eim
 becomes_direct "eim-eim" 203.0.113.
 ok "eim-eim: 5 MB from us to the peer" node_transfer us peer 5
 
+# A lossy link does not push us off the direct path.
+loss_set peer 5
+stream_start pings peer "$our_ip" 0.2
+for try in 1 2 3 4 5 6; do
+	sleep 2
+	node_direct us peer || break
+done
+ok "5 % loss: our path stays direct" node_direct us peer
+stream_stop pings
+read -r sent lost <<< "$(stream_result pings)"
+diag "5 % loss: $lost of $sent packets are lost"
+ok "5 % loss: 5 MB from the peer to us" node_transfer peer us 5
+
 between edm cone
 becomes_direct "edm-cone"
 
