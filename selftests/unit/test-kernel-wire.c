@@ -217,6 +217,34 @@ static void bad_values(void)
 	}
 }
 
+/* A list as long as its count says, but longer than the table allows. */
+static void limits(void)
+{
+	struct kernel_path path = { .peer = 1, .canonical = ep("1.2.3.4:5"),
+				    .n_seen = TAILRACE_MAX_ALIASES };
+	const size_t one = 19, count = WIRE_HEADER + 4 + one;
+	struct wire_message m;
+	uint8_t *frame;
+	uint32_t v;
+	size_t n, i;
+
+	for (i = 0; i < path.n_seen; i++)
+		path.seen[i] = path.canonical;
+	frame = wire_encode(WIRE_PATH, &path, &n);
+	tap_ok(!wire_decode(frame, n, &m) &&
+		       m.u.path.n_seen == TAILRACE_MAX_ALIASES,
+	       "64 seen endpoints");
+	frame = xrealloc(frame, n + one, 1);
+	memcpy(frame + n, frame + n - one, one);
+	n += one;
+	v = (uint32_t)(n - WIRE_HEADER);
+	memcpy(frame, &v, 4);
+	v = TAILRACE_MAX_ALIASES + 1;
+	memcpy(frame + count, &v, 4);
+	tap_ok(wire_decode(frame, n, &m) == -EPROTO, "65 are refused");
+	free(frame);
+}
+
 /* Byte by byte into a buffer, as a stream may deliver it. */
 static void stream(void)
 {
@@ -254,6 +282,7 @@ int main(void)
 	round_trips();
 	null_lists();
 	bad_values();
+	limits();
 	stream();
 	return tap_done();
 }
