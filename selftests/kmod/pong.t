@@ -299,14 +299,16 @@ silent('nor into the tunnel', [good], udp('b', '198.51.100.1', 5000),
 sh('ip route del 198.51.100.1 dev wg0')
 answered('and with a route again')
 
-# A flood, within limits; and then the device goes, and the module.
-pongs, limited = (m.stat('wg0', 'STEER_PONGS'),
-                  m.stat('wg0', 'STEER_LIMITED'))
+# A flood, within limits: 512 a second and 1024 at once. A slow machine may not
+# get that far.
+pongs, start = m.stat('wg0', 'STEER_PONGS'), time.monotonic()
 for _ in range(5000):
     out4.sendto(good, V4)
-ok(until(lambda: m.stat('wg0', 'STEER_LIMITED') > limited),
-   'a flood is limited')
-print('# %d of 5000 answered' % (m.stat('wg0', 'STEER_PONGS') - pongs))
+seconds = time.monotonic() - start
+pongs = m.stat('wg0', 'STEER_PONGS') - pongs
+ok(0 < pongs <= 1024 + 512 * (seconds + 1), 'a flood is limited')
+print('# %d of 5000 answered in %.1f s' % (pongs, seconds))
+# And then the device goes, and the module.
 noise = subprocess.Popen(['ip', 'netns', 'exec', 'b', sys.executable, '-c', '''
 import socket, sys
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
