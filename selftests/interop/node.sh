@@ -211,6 +211,17 @@ tailrace_new() {
 	in_ns "$name" ip link set guest1 up
 	in_ns "$name" ip link set eth0 master bridge
 	in_ns "$name" ip addr add 192.0.2.1/24 dev guest1
+	tailrace_boot "$name"
+	tailrace_clock_right "$name" && return
+	diag "the guest's clock is wrong, once more"
+	tailrace_exec "$name" touch /run/stop
+	wait "${vm_pid[$name]}"
+	tailrace_boot "$name"
+	tailrace_clock_right "$name" || bail "the guest's clock is wrong again"
+}
+
+tailrace_boot() {
+	local name=$1
 	ip netns exec "$ns-$name" "$top/scripts/vm" run --suite "$suite" \
 		--kmod --tap guest0 --tap guest1 --share "$tmp" --smp 2 \
 		--timeout 1200 --console "$tmp/$name-console.log" -- \
@@ -220,6 +231,18 @@ tailrace_new() {
 	within 600 tailrace_exec "$name" true ||
 		bail "the machine of $name does not start"
 	took "time to boot $name"
+}
+
+# On a busy host an emulated machine may have measured its processor's clock
+# wrong by a factor: every timeout in it is off then.
+tailrace_clock_right() {
+	local from to start
+	start=$(now)
+	from=$(tailrace_exec "$1" date +%s)
+	sleep 3
+	to=$(tailrace_exec "$1" date +%s)
+	elapsed=$(since "$start")
+	[ $((to - from)) -le $((${elapsed%.*} * 2 + 2)) ]
 }
 
 # The guest runs one shell command line per connection and answers with its
