@@ -3,6 +3,7 @@
 #include <json-c/json.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "cli/cli.h"
 #include "cli/flags.h"
@@ -48,12 +49,33 @@ int cmd_down(struct cli *c, int argc, char **argv)
 	return request(c, "PATCH", "prefs", o);
 }
 
+/* Logging out takes a word with control, 10 s at most. */
+static int wait_logged_out(struct cli *c)
+{
+	struct timespec tick = { 0, 100000000 };
+	struct json_object *prefs;
+	bool done = false;
+	int i;
+
+	for (i = 0; !done && i < 150; i++) {
+		if (cli_request(c, "GET", "prefs", NULL, &prefs))
+			return 1;
+		done = json_true(prefs, "LoggedOut");
+		json_object_put(prefs);
+		if (!done)
+			nanosleep(&tick, NULL);
+	}
+	return done ? 0 : cli_error("control has not answered; still logged in");
+}
+
 int cmd_logout(struct cli *c, int argc, char **argv)
 {
 	struct flag none[] = { { 0 } };
 	int done = only_flags(none, argc, argv);
 
-	return done ? done - 1 : request(c, "POST", "logout", NULL);
+	if (done)
+		return done - 1;
+	return request(c, "POST", "logout", NULL) || wait_logged_out(c);
 }
 
 int cmd_set(struct cli *c, int argc, char **argv)

@@ -40,9 +40,12 @@ const struct netmap *agent_netmap(const struct agent *a)
 
 enum agent_state agent_state(const struct agent *a)
 {
-	if (key_is_zero(&a->store.node_private) || a->store.prefs.logged_out ||
-	    *a->auth_url || a->control_state == CONTROL_NEEDS_LOGIN)
+	if (a->store.prefs.logged_out || *a->auth_url ||
+	    a->control_state == CONTROL_NEEDS_LOGIN)
 		return AGENT_NEEDS_LOGIN;
+	/* The first login: nothing to say before control has answered. */
+	if (key_is_zero(&a->store.node_private))
+		return a->control ? AGENT_STARTING : AGENT_NEEDS_LOGIN;
 	if (!a->store.prefs.want_running)
 		return AGENT_STOPPED;
 	if (a->control_state == CONTROL_NEEDS_APPROVAL)
@@ -501,6 +504,9 @@ static void on_free_control(evutil_socket_t fd, short what, void *arg)
 {
 	struct agent *a = arg;
 
+	/* Not if someone has logged in again meanwhile. */
+	if (!a->store.prefs.logged_out)
+		return;
 	stop_control(a);
 	publish(a);
 }
