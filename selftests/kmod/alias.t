@@ -121,8 +121,8 @@ def ping(count, extra=''):
     """The endpoints WireGuard had meanwhile, and how many answers came."""
     seen = set()
     with subprocess.Popen(
-            'ip netns exec b ping -q -c %d -i 0.04 -W 10 %s 10.9.0.1'
-            % (count, extra), shell=True, text=True,
+            'ip netns exec b ping -q -c %d -i %.2f -W %d %s 10.9.0.1'
+            % (count, 0.04 * PATIENCE, 10 * PATIENCE, extra), shell=True, text=True,
             stdout=subprocess.PIPE) as child:
         while child.poll() is None:
             seen.add(endpoint_now())
