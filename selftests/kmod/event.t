@@ -86,19 +86,20 @@ same(m.drops('wg0', 'DISCO_INSIDE') - loops, 1,
      "the agent's socket does not reach into its own tunnel")
 
 # What leaves for peers that are there in name only makes them active. The
-# worker that sends events gets no processor meanwhile: they overflow.
+# worker that sends events gets little of the processors meanwhile: they
+# overflow. Little, not nothing: a page of ours may have to be read.
 MANY = 3000
-sh('ip route add 10.200.0.0/16 dev wg0; '
-   'sysctl -qw kernel.sched_rt_runtime_us=-1')
+sh('ip route add 10.200.0.0/16 dev wg0')
 for n in range(MANY):
     m.peer('wg0', 1000 + n, (), ['10.200.%d.%d' % (n // 250, n % 250 + 1)])
 same(m.get('wg0').num('DEVICE_PEERS'), MANY + 1, '%d peers' % (MANY + 1))
 hog = '''
-import os
+import os, time
 os.sched_setaffinity(0, {%d})
 os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50))
 print(flush=True)
-while True:
+end = time.monotonic() + 30
+while time.monotonic() < end:
     pass
 '''
 out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
