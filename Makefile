@@ -14,7 +14,7 @@
 
 PKGS := libevent libevent_openssl openssl libsodium libnghttp2 json-c \
 	libzstd libmnl libnl-3.0 libnl-route-3.0 libnftables libseccomp libcap \
-	libcurl
+	libcurl sqlite3
 
 # Sanitized builds live apart from the plain one.
 ifdef FUZZ

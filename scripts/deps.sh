@@ -16,7 +16,7 @@ packages=(
 	libseccomp-dev libsodium-dev libsqlite3-dev libssl-dev libzstd-dev
 	uthash-dev
 	# unit tests and fuzzing
-	clang-14 libclang-rt-14-dev llvm-14 perl python3 python3-yaml
+	clang-14 libclang-rt-14-dev llvm-14 perl python3 python3-yaml sqlite3
 	# lint
 	cppcheck shellcheck sparse
 	# virtual machines: qemu-system-common brings virtiofsd

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/json.h"
+
 /*
  * The command line: a table of commands, each with a table of flags, talking
  * to tailraced over its LocalAPI.
@@ -50,11 +52,10 @@ int cli_request(struct cli *c, const char *method, const char *path,
 /* cli_request() of the status, with peers or without; NULL after an error. */
 struct json_object *cli_status(struct cli *c, bool peers);
 
-/* Members of JSON objects; "" or 0 or NULL when absent. */
-const char *json_text(struct json_object *o, const char *name);
-int64_t json_number(struct json_object *o, const char *name);
-bool json_true(struct json_object *o, const char *name);
-struct json_object *json_member(struct json_object *o, const char *name);
+/* Members of JSON objects; "" or 0 when absent. */
+const char *cli_text(struct json_object *o, const char *name);
+int64_t cli_number(struct json_object *o, const char *name);
+bool cli_true(struct json_object *o, const char *name);
 
 /*
  * The peer that @name means: an address, a host name, a MagicDNS name with or

@@ -103,28 +103,19 @@ struct json_object *cli_status(struct cli *c, bool peers)
 	return o;
 }
 
-struct json_object *json_member(struct json_object *o, const char *name)
-{
-	struct json_object *v = NULL;
-
-	if (o)
-		json_object_object_get_ex(o, name, &v);
-	return v;
-}
-
-const char *json_text(struct json_object *o, const char *name)
+const char *cli_text(struct json_object *o, const char *name)
 {
 	struct json_object *v = json_member(o, name);
 
 	return v ? json_object_get_string(v) : "";
 }
 
-int64_t json_number(struct json_object *o, const char *name)
+int64_t cli_number(struct json_object *o, const char *name)
 {
 	return json_object_get_int64(json_member(o, name));
 }
 
-bool json_true(struct json_object *o, const char *name)
+bool cli_true(struct json_object *o, const char *name)
 {
 	return json_object_get_boolean(json_member(o, name));
 }
@@ -145,13 +136,13 @@ static bool has_address(struct json_object *node, const char *text)
 /* MagicDNS name, its first label, or the host's own name. */
 static bool has_name(struct json_object *node, const char *name)
 {
-	const char *dns = json_text(node, "DNSName");
+	const char *dns = cli_text(node, "DNSName");
 	size_t n = strlen(name);
 
 	if (n && name[n - 1] == '.')
 		n--;
 	return (!strncasecmp(dns, name, n) && (dns[n] == '.' || !dns[n])) ||
-	       !strcasecmp(json_text(node, "HostName"), name);
+	       !strcasecmp(cli_text(node, "HostName"), name);
 }
 
 static const char *first_ip(struct json_object *node, int family)

@@ -80,9 +80,9 @@ static int ping_agent(struct cli *c, const char *ip,
 		 o->tsmp ? "TSMP" : "disco", o->size);
 	if (cli_request(c, "POST", path, NULL, &r))
 		return 1;
-	snprintf(a->error, sizeof(a->error), "%s", json_text(r, "Err"));
+	snprintf(a->error, sizeof(a->error), "%s", cli_text(r, "Err"));
 	a->seconds = json_object_get_double(json_member(r, "LatencySeconds"));
-	endpoint = json_text(r, "Endpoint");
+	endpoint = cli_text(r, "Endpoint");
 	a->direct = o->tsmp || *endpoint;
 	if (o->tsmp)
 		strcpy(a->via, "TSMP");
@@ -90,7 +90,7 @@ static int ping_agent(struct cli *c, const char *ip,
 		snprintf(a->via, sizeof(a->via), "%s", endpoint);
 	else
 		snprintf(a->via, sizeof(a->via), "DERP(%s)",
-			 json_text(r, "DERPRegionCode"));
+			 cli_text(r, "DERPRegionCode"));
 	json_object_put(r);
 	return 0;
 }
@@ -149,8 +149,8 @@ int cmd_ping(struct cli *c, int argc, char **argv)
 		}
 		any = true;
 		printf("pong from %.*s (%s) via %s in %.*fms\n",
-		       (int)strcspn(json_text(peer, "DNSName"), "."),
-		       json_text(peer, "DNSName"), ip, a.via,
+		       (int)strcspn(cli_text(peer, "DNSName"), "."),
+		       cli_text(peer, "DNSName"), ip, a.via,
 		       a.seconds < 0.01 ? 1 : 0, a.seconds * 1000);
 		fflush(stdout);
 		direct = a.direct;

@@ -60,7 +60,7 @@ static int wait_logged_out(struct cli *c)
 	for (i = 0; !done && i < 150; i++) {
 		if (cli_request(c, "GET", "prefs", NULL, &prefs))
 			return 1;
-		done = json_true(prefs, "LoggedOut");
+		done = cli_true(prefs, "LoggedOut");
 		json_object_put(prefs);
 		if (!done)
 			nanosleep(&tick, NULL);

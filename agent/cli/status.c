@@ -37,20 +37,20 @@ static const char *user_name(struct json_object *status,
 	if (json_member(node, "Tags"))
 		return "tagged-devices";
 	snprintf(id, sizeof(id), "%lld",
-		 (long long)json_number(node, "UserID"));
+		 (long long)cli_number(node, "UserID"));
 	u = json_member(json_member(status, "User"), id);
-	return u ? json_text(u, "LoginName") : "-";
+	return u ? cli_text(u, "LoginName") : "-";
 }
 
 static void print_path(struct json_object *peer)
 {
-	const char *direct = json_text(peer, "CurAddr");
-	const char *relay = json_text(peer, "Relay");
-	long long shake = age(json_text(peer, "LastHandshake"));
-	int64_t tx = json_number(peer, "TxBytes");
-	int64_t rx = json_number(peer, "RxBytes");
+	const char *direct = cli_text(peer, "CurAddr");
+	const char *relay = cli_text(peer, "Relay");
+	long long shake = age(cli_text(peer, "LastHandshake"));
+	int64_t tx = cli_number(peer, "TxBytes");
+	int64_t rx = cli_number(peer, "RxBytes");
 
-	if (!json_true(peer, "Active"))
+	if (!cli_true(peer, "Active"))
 		fputs(tx || rx ? "idle" : "-", stdout);
 	else if (*direct)
 		printf("active; direct %s", direct);
@@ -58,7 +58,7 @@ static void print_path(struct json_object *peer)
 		printf("active; relay \"%s\"", relay);
 	else
 		fputs("active; no path", stdout);
-	if (!json_true(peer, "Online"))
+	if (!cli_true(peer, "Online"))
 		fputs(", offline", stdout);
 	if (tx || rx)
 		printf(", tx %lld rx %lld", (long long)tx, (long long)rx);
@@ -70,7 +70,7 @@ static void print_node(struct json_object *status, struct json_object *node,
 		       bool self)
 {
 	struct json_object *ips = json_member(node, "TailscaleIPs");
-	_cleanup_free_ char *name = xstrdup(json_text(node, "DNSName"));
+	_cleanup_free_ char *name = xstrdup(cli_text(node, "DNSName"));
 	const char *ip = ips && json_object_array_length(ips) ?
 				 json_object_get_string(
 					 json_object_array_get_idx(ips, 0)) :
@@ -78,8 +78,8 @@ static void print_node(struct json_object *status, struct json_object *node,
 
 	name[strcspn(name, ".")] = '\0';
 	printf("%-15s %-20s %-20s %-7s ", ip,
-	       *name ? name : json_text(node, "HostName"),
-	       user_name(status, node), json_text(node, "OS"));
+	       *name ? name : cli_text(node, "HostName"),
+	       user_name(status, node), cli_text(node, "OS"));
 	if (self)
 		putchar('-');
 	else
@@ -103,14 +103,14 @@ static void print_health(struct json_object *s)
 /* 0 when running; what else to do, and 1. */
 static int explain_state(struct json_object *s)
 {
-	const char *state = json_text(s, "BackendState");
+	const char *state = cli_text(s, "BackendState");
 
 	if (!strcmp(state, "Running"))
 		return 0;
 	if (!strcmp(state, "Stopped"))
 		puts("Tailrace is stopped; run 'tailrace up'.");
-	else if (!strcmp(state, "NeedsLogin") && *json_text(s, "AuthURL"))
-		printf("Logged out. Log in at: %s\n", json_text(s, "AuthURL"));
+	else if (!strcmp(state, "NeedsLogin") && *cli_text(s, "AuthURL"))
+		printf("Logged out. Log in at: %s\n", cli_text(s, "AuthURL"));
 	else if (!strcmp(state, "NeedsLogin"))
 		puts("Logged out; run 'tailrace up'.");
 	else if (!strcmp(state, "NeedsMachineAuth"))
@@ -122,8 +122,8 @@ static int explain_state(struct json_object *s)
 
 static int by_name(const void *a, const void *b)
 {
-	return strcmp(json_text(*(struct json_object *const *)a, "DNSName"),
-		      json_text(*(struct json_object *const *)b, "DNSName"));
+	return strcmp(cli_text(*(struct json_object *const *)a, "DNSName"),
+		      cli_text(*(struct json_object *const *)b, "DNSName"));
 }
 
 int cmd_status(struct cli *c, int argc, char **argv)
@@ -165,7 +165,7 @@ int cmd_status(struct cli *c, int argc, char **argv)
 		}
 		qsort(list, n, sizeof(struct json_object *), by_name);
 		for (i = 0; i < n; i++)
-			if (!active || json_true(list[i], "Active"))
+			if (!active || cli_true(list[i], "Active"))
 				print_node(s, list[i], false);
 		free(list);
 	}
@@ -190,7 +190,7 @@ static void print_latencies(struct json_object *r)
 	if (!latency)
 		return;
 	json_object_object_foreach(latency, id, ns)
-		printf("\t\t- %4s: %.1fms\n", json_text(codes, id),
+		printf("\t\t- %4s: %.1fms\n", cli_text(codes, id),
 		       (double)json_object_get_int64(ns) / 1e6);
 }
 
@@ -218,18 +218,18 @@ int cmd_netcheck(struct cli *c, int argc, char **argv)
 		return 0;
 	}
 	snprintf(home, sizeof(home), "%d",
-		 (int)json_number(r, "PreferredDERP"));
+		 (int)cli_number(r, "PreferredDERP"));
 	puts("\nReport:");
 	printf("\t* UDP: %s\n", yes_no(r, "UDP"));
 	printf("\t* IPv4: %s%s%s\n",
-	       json_true(r, "IPv4") ? "yes" : "(no addr found)",
-	       *json_text(r, "GlobalV4") ? ", " : "", json_text(r, "GlobalV4"));
-	printf("\t* IPv6: %s%s%s\n", json_true(r, "IPv6") ? "yes" : "no",
-	       *json_text(r, "GlobalV6") ? ", " : "", json_text(r, "GlobalV6"));
+	       cli_true(r, "IPv4") ? "yes" : "(no addr found)",
+	       *cli_text(r, "GlobalV4") ? ", " : "", cli_text(r, "GlobalV4"));
+	printf("\t* IPv6: %s%s%s\n", cli_true(r, "IPv6") ? "yes" : "no",
+	       *cli_text(r, "GlobalV6") ? ", " : "", cli_text(r, "GlobalV6"));
 	printf("\t* MappingVariesByDestIP: %s\n",
 	       yes_no(r, "MappingVariesByDestIP"));
 	printf("\t* Nearest DERP: %s\n",
-	       json_text(json_member(r, "RegionCode"), home));
+	       cli_text(json_member(r, "RegionCode"), home));
 	print_latencies(r);
 	json_object_put(r);
 	return 0;

@@ -66,8 +66,8 @@ static int wait_running(struct cli *c, bool have_key, unsigned long timeout)
 
 		if (!s)
 			return 1;
-		state = json_text(s, "BackendState");
-		url = json_text(s, "AuthURL");
+		state = cli_text(s, "BackendState");
+		url = cli_text(s, "AuthURL");
 		if (!strcmp(state, "Running")) {
 			done = 0;
 		} else if (*url && strcmp(url, shown) != 0) {
@@ -106,7 +106,7 @@ static struct json_object *new_prefs(struct cli *c, const struct flag *flags,
 		return NULL;
 	if (reset || !prefs) {
 		/* The server isn't a default: another one is another login. */
-		const char *url = json_text(prefs, "ControlURL");
+		const char *url = cli_text(prefs, "ControlURL");
 		struct json_object *fresh = json_object_new_object();
 
 		json_object_object_add(fresh, "ControlURL",
@@ -157,8 +157,8 @@ static int interactive(struct cli *c, bool force)
 		if (!s)
 			return 1;
 	}
-	if (force || (!strcmp(json_text(s, "BackendState"), "NeedsLogin") &&
-		      !*json_text(s, "AuthURL"))) {
+	if (force || (!strcmp(cli_text(s, "BackendState"), "NeedsLogin") &&
+		      !*cli_text(s, "AuthURL"))) {
 		err = cli_request(c, "POST",
 				  force ? "login-interactive?force=true" :
 					  "login-interactive",
