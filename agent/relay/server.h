@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef RELAY_SERVER_H
+#define RELAY_SERVER_H
+
+#include <openssl/ssl.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/addr.h"
+#include "lib/key.h"
+#include "relay/ratelimit.h"
+#include "relay/table.h"
+#include "relay/worker.h"
+
+/*
+ * `tailrace relay`: a DERP relay and STUN server (spec/derp.md). One process:
+ * this thread accepts, answers STUN and takes signals; the workers have the
+ * connections.
+ */
+struct relayd_client;
+
+struct relayd_config {
+	const char *listen;   /* "[ADDR]:PORT" */
+	const char *hostname; /* in the certificate */
+	const char *cert_dir;
+	const char *key_file; /* {"PrivateKey":"privkey:…"} */
+	const char *user;     /* "" or NULL: stay */
+	const char *home;     /* "", "blank" or a URL for / */
+	const char *rate_file;
+	const char *mesh_key_file;
+	int http_port; /* -1: none */
+	int stun_port; /* -1: none */
+	unsigned int workers;
+	bool tls; /* else plain HTTP: development only */
+	bool derp; /* else /derp answers 404 */
+	bool ktls; /* kernel TLS if the kernel has it */
+	unsigned int accept_limit, accept_burst; /* a second; 0: no limit */
+	unsigned int half_open_max;
+	unsigned int write_timeout_ms; /* 0: none */
+	unsigned int tcp_keepalive_ms, tcp_user_timeout_ms;
+};
+
+/*
+ * Who may log in, asked on the client's worker after its ClientInfo has opened;
+ * not for privileged ones. The answer is relayd_client_admit(), at once or
+ * later, on the same worker.
+ */
+struct relayd_admission {
+	void (*ask)(void *ctx, struct relayd_client *c);
+	/* The client has gone while it was being asked. */
+	void (*cancel)(void *ctx, struct relayd_client *c);
+};
+
+struct relayd {
+	const struct relayd_config *config;
+	struct key private_key, public_key;
+	bool has_mesh_key;
+	struct key mesh_key; /* a secret */
+	struct relayd_table *table;
+	struct relayd_worker *main; /* this thread's */
+	struct relayd_worker *workers[RELAYD_WORKERS_MAX];
+	unsigned int n_workers;
+	const struct relayd_admission *admission; /* NULL: everybody */
+	void *admission_ctx;
+	pthread_mutex_t lock; /* guards the next three */
+	SSL_CTX *tls;
+	uint64_t rate, burst; /* a client's; 0: no limit */
+};
+
+#endif
