@@ -156,12 +156,21 @@ build/fuzz/fuzz-filter: selftests/fuzz/fuzz-filter.c $(SHIM_SRCS) $(SHIM_DEPS) \
 bench-filter: $B/bench/filter
 	$<
 
+$B/bench/relay: selftests/bench/relay.c $B/libtailrace.a
+	@mkdir -p $(@D)
+	$(say) LD $@
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -o $@ $< $B/libtailrace.a $(LDLIBS)
+
+# The relay beside derper: packets a CPU second, memory a client, overload.
+bench-relay: agent $B/bench/relay
+	selftests/bench/relay
+
 # What the module costs, against bare WireGuard; wants a quiet machine.
 bench-kmod:
 	scripts/vm run --suite $(KERNEL) --kmod --timeout 900 -- \
 		selftests/bench/throughput
 
-bench: bench-filter bench-kmod
+bench: bench-filter bench-relay bench-kmod
 
 build/fuzz/fuzz-kmod-disco: selftests/fuzz/fuzz-kmod-disco.c kmod/box.c \
 		kmod/disco.c $(SHIM_DEPS) $(SHIM_HEADERS)
@@ -271,8 +280,8 @@ install: agent
 clean:
 	rm -rf build
 
--include $(OBJS:.o=.d) $B/kernelctl.d $(UNIT_TESTS:=.d) $(FUZZERS:=.d)
+-include $(OBJS:.o=.d) $B/kernelctl.d $B/bench/relay.d $(UNIT_TESTS:=.d) $(FUZZERS:=.d)
 
-.PHONY: all agent bench bench-filter bench-kmod kmod unit-tests fuzzers deps check check-unit check-san \
-	check-fuzz check-kmod check-net check-interop demo lint install clean
+.PHONY: all agent bench bench-filter bench-kmod bench-relay kmod unit-tests \
+	fuzzers deps check check-unit check-san check-fuzz check-kmod check-net check-interop demo lint install clean
 .SECONDARY:
