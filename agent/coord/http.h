@@ -49,7 +49,7 @@ struct http_request_ops {
 	void (*drained)(struct http_request *r);
 };
 
-/* For handlers to read, but for the last two fields, which they set. */
+/* For handlers to read, but for the last two fields, which are theirs. */
 struct http_request {
 	struct http_server *server;
 	enum http_side side;
@@ -60,7 +60,11 @@ struct http_request {
 	const char *host; /* Host or :authority, "" */
 	const char *authorization; /* header of that name, "" */
 	const char *cookie; /* header of that name, "" */
-	const uint8_t *body; /* a NUL follows that body_len does not count */
+	/*
+	 * Gone (wiped) when the handler returns: who answers later copies what it
+	 * needs. A NUL follows that body_len does not count.
+	 */
+	const uint8_t *body;
 	size_t body_len;
 	struct endpoint remote; /* of the connection */
 	bool tls;
@@ -96,7 +100,10 @@ struct http_server_config {
 
 struct http_server *http_server_new(struct event_base *base,
 				    const struct http_server_config *c);
-/* Closes everything; closed() is called for every open request. NULL is fine. */
+/*
+ * Closes everything; closed() is called for every open request. Not from a
+ * handler. NULL is fine.
+ */
 void http_server_free(struct http_server *s);
 
 /*

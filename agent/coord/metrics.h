@@ -34,7 +34,7 @@ void metrics_observe(struct metrics_histogram *h, uint64_t ns);
 void metrics_histogram(struct metrics *m, const char *name, const char *help,
 		       const char *labels, const struct metrics_histogram *h);
 
-/* Process figures: RSS, CPU seconds, open descriptors, start time. */
+/* Process figures: RSS, CPU seconds, open descriptors. */
 void metrics_process(struct metrics *m);
 
 /* Escapes a label's value into @out; cut if too long. Returns @out. */
