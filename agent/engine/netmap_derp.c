@@ -24,36 +24,31 @@ static const struct json_field derp_node_fields[] = {
 	JSON_FIELD(struct derp_node, can_port80, "CanPort80", json_get_bool),
 };
 
+static int get_derp_node(struct json_object *v, void *out, size_t *n)
+{
+	struct derp_node *d = out;
+	const char *why = NULL;
+
+	if (!v)
+		return JSON_SKIP;
+	if (json_decode(v, derp_node_fields, ARRAY_SIZE(derp_node_fields), d,
+			&why) ||
+	    d->stun_port < -1 || d->stun_port > 65535 || d->derp_port < 0 ||
+	    d->derp_port > 65535)
+		return -EPROTO;
+	own_string(&d->name);
+	own_string(&d->host_name);
+	own_string(&d->cert_name);
+	own_string(&d->ipv4);
+	own_string(&d->ipv6);
+	own_string(&d->stun_test_ip);
+	return 0;
+}
+
 static int get_derp_nodes(struct json_object *v, void *out, size_t *n)
 {
-	struct derp_node **list = out;
-	const char *why = NULL;
-	size_t i, len;
-
-	if (!json_object_is_type(v, json_type_array))
-		return -EPROTO;
-	len = json_object_array_length(v);
-	*list = xcalloc(len, sizeof(**list));
-	for (i = 0; i < len; i++) {
-		struct json_object *o = json_object_array_get_idx(v, i);
-		struct derp_node *d = *list + *n;
-
-		if (!o)
-			continue;
-		++*n;
-		if (json_decode(o, derp_node_fields,
-				ARRAY_SIZE(derp_node_fields), d, &why) ||
-		    d->stun_port < -1 || d->stun_port > 65535 ||
-		    d->derp_port < 0 || d->derp_port > 65535)
-			return -EPROTO;
-		own_string(&d->name);
-		own_string(&d->host_name);
-		own_string(&d->cert_name);
-		own_string(&d->ipv4);
-		own_string(&d->ipv6);
-		own_string(&d->stun_test_ip);
-	}
-	return 0;
+	return json_get_list(v, out, n, sizeof(struct derp_node), SIZE_MAX,
+			     get_derp_node);
 }
 
 static const struct json_field region_fields[] = {

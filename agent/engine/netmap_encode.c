@@ -64,16 +64,6 @@ static void put_prefixes(struct json_object *o, const char *name,
 	json_object_object_add(o, name, list);
 }
 
-static struct json_object *strings(char *const *s, size_t n)
-{
-	struct json_object *list = json_object_new_array();
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		json_object_array_add(list, json_object_new_string(s[i]));
-	return list;
-}
-
 static struct json_object *endpoints(const struct endpoint *e, size_t n)
 {
 	struct json_object *list = json_object_new_array();
@@ -130,7 +120,8 @@ static struct json_object *node(const struct node *n)
 	put_text(host, "Hostname", n->host_name);
 	json_object_object_add(o, "Hostinfo", host);
 	if (n->n_tags)
-		json_object_object_add(o, "Tags", strings(n->tags, n->n_tags));
+		json_object_object_add(o, "Tags",
+				       json_from_strings(n->tags, n->n_tags));
 	if (n->n_caps)
 		json_object_object_add(o, "CapMap", caps(n->caps, n->n_caps));
 	put_bool(o, "MachineAuthorized", n->machine_authorized);
@@ -213,7 +204,8 @@ static struct json_object *dns_config(const struct dns_config *dns)
 	}
 	json_object_object_add(o, "Resolvers", list);
 	json_object_object_add(o, "Domains",
-			       strings(dns->domains, dns->n_domains));
+			       json_from_strings(dns->domains,
+						 dns->n_domains));
 	put_bool(o, "Proxied", dns->proxied);
 	return o;
 }
@@ -250,6 +242,7 @@ struct json_object *netmap_to_json(const struct netmap *nm)
 	json_object_object_add(o, "UserProfiles", users);
 	json_object_object_add(o, "DNSConfig", dns_config(&nm->dns));
 	put_text(o, "Domain", nm->domain);
-	json_object_object_add(o, "Health", strings(nm->health, nm->n_health));
+	json_object_object_add(o, "Health",
+			       json_from_strings(nm->health, nm->n_health));
 	return o;
 }

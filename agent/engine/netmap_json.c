@@ -42,52 +42,34 @@ static int get_ip(struct json_object *v, void *out, size_t *n)
 	return s && !ip_parse(out, s) ? 0 : -EPROTO;
 }
 
+static int get_prefix(struct json_object *v, void *out, size_t *n)
+{
+	const char *s = json_text(v);
+
+	return s && strchr(s, '/') && !prefix_parse(out, s) ? 0 : -EPROTO;
+}
+
 static int get_prefixes(struct json_object *v, void *out, size_t *n)
 {
-	struct prefix **list = out;
-	size_t i, len;
-
-	if (!json_object_is_type(v, json_type_array))
-		return -EPROTO;
-	len = json_object_array_length(v);
-	if (len > NODE_LIST_MAX)
-		return -EPROTO;
-	free(*list);
-	*n = 0;
-	*list = len ? xcalloc(len, sizeof(**list)) : NULL;
-	for (i = 0; i < len; i++) {
-		const char *s = json_text(json_object_array_get_idx(v, i));
-
-		if (!s || !strchr(s, '/') || prefix_parse(*list + i, s))
-			return -EPROTO;
-		*n = i + 1;
-	}
-	return 0;
+	return json_get_list(v, out, n, sizeof(struct prefix), NODE_LIST_MAX,
+			     get_prefix);
 }
 
 /* Endpoints are hints: one that we cannot read is no reason to refuse all. */
+static int get_endpoint(struct json_object *v, void *out, size_t *n)
+{
+	const char *s = json_text(v);
+	struct endpoint *e = out;
+
+	if (!s)
+		return -EPROTO;
+	return endpoint_parse(e, s) || !e->port ? JSON_SKIP : 0;
+}
+
 static int get_endpoints(struct json_object *v, void *out, size_t *n)
 {
-	struct endpoint **list = out;
-	size_t i, len;
-
-	if (!json_object_is_type(v, json_type_array))
-		return -EPROTO;
-	len = json_object_array_length(v);
-	if (len > NODE_LIST_MAX)
-		return -EPROTO;
-	free(*list);
-	*n = 0;
-	*list = len ? xcalloc(len, sizeof(**list)) : NULL;
-	for (i = 0; i < len; i++) {
-		const char *s = json_text(json_object_array_get_idx(v, i));
-
-		if (!s)
-			return -EPROTO;
-		if (!endpoint_parse(*list + *n, s) && (*list)[*n].port)
-			++*n;
-	}
-	return 0;
+	return json_get_list(v, out, n, sizeof(struct endpoint), NODE_LIST_MAX,
+			     get_endpoint);
 }
 
 static void add_cap(struct cap *c, const char *name, struct json_object *values)
@@ -265,48 +247,33 @@ static const struct json_field patch_fields[] = {
 	JSON_FIELD(struct peer_change, key_expiry, "KeyExpiry", json_get_time),
 };
 
+static int get_patch(struct json_object *v, void *out, size_t *n)
+{
+	struct peer_change *c = out;
+	const char *why = NULL;
+
+	c->online = -1;
+	if (json_decode(v, patch_fields, ARRAY_SIZE(patch_fields), c, &why))
+		return -EPROTO;
+	c->has_caps = json_member(v, "CapMap");
+	c->has_endpoints = json_member(v, "Endpoints");
+	c->has_key = !key_is_zero(&c->key);
+	c->has_disco = json_member(v, "DiscoKey");
+	c->has_last_seen = json_member(v, "LastSeen");
+	c->has_expiry = json_member(v, "KeyExpiry");
+	return 0;
+}
+
 static int get_patches(struct json_object *v, void *out, size_t *n)
 {
-	struct peer_change **list = out;
-	const char *why = NULL;
-	size_t i, len;
-
-	if (!json_object_is_type(v, json_type_array))
-		return -EPROTO;
-	len = json_object_array_length(v);
-	*list = xcalloc(len, sizeof(**list));
-	for (i = 0; i < len; i++) {
-		struct json_object *o = json_object_array_get_idx(v, i);
-		struct peer_change *c = *list + (*n)++;
-
-		c->online = -1;
-		if (json_decode(o, patch_fields, ARRAY_SIZE(patch_fields), c,
-				&why))
-			return -EPROTO;
-		c->has_caps = json_member(o, "CapMap");
-		c->has_endpoints = json_member(o, "Endpoints");
-		c->has_key = !key_is_zero(&c->key);
-		c->has_disco = json_member(o, "DiscoKey");
-		c->has_last_seen = json_member(o, "LastSeen");
-		c->has_expiry = json_member(o, "KeyExpiry");
-	}
-	return 0;
+	return json_get_list(v, out, n, sizeof(struct peer_change), SIZE_MAX,
+			     get_patch);
 }
 
 static int get_ids(struct json_object *v, void *out, size_t *n)
 {
-	int64_t **list = out;
-	size_t i, len;
-
-	if (!json_object_is_type(v, json_type_array))
-		return -EPROTO;
-	len = json_object_array_length(v);
-	*list = xcalloc(len, sizeof(**list));
-	for (i = 0; i < len; i++)
-		if (json_get_int64(json_object_array_get_idx(v, i),
-				   *list + (*n)++, NULL))
-			return -EPROTO;
-	return 0;
+	return json_get_list(v, out, n, sizeof(int64_t), SIZE_MAX,
+			     json_get_int64);
 }
 
 static int get_id_flags(struct json_object *v, void *out, size_t *n)
@@ -371,24 +338,18 @@ static int decode_filters(struct map_update *u, struct json_object *msg,
 }
 
 /* Resolvers[].Addr. */
+static int get_resolver(struct json_object *v, void *out, size_t *n)
+{
+	struct json_object *addr = json_member(v, "Addr");
+	const char *s = addr ? json_text(addr) : NULL;
+
+	*(char **)out = xstrdup(s);
+	return s ? 0 : JSON_SKIP;
+}
+
 static int get_resolvers(struct json_object *v, void *out, size_t *n)
 {
-	char ***list = out;
-	size_t i, len;
-
-	if (!json_object_is_type(v, json_type_array))
-		return -EPROTO;
-	len = json_object_array_length(v);
-	*list = xcalloc(len, sizeof(**list));
-	for (i = 0; i < len; i++) {
-		struct json_object *o = json_object_array_get_idx(v, i);
-		struct json_object *addr = json_member(o, "Addr");
-		const char *s = addr ? json_text(addr) : NULL;
-
-		if (s)
-			(*list)[(*n)++] = xstrdup(s);
-	}
-	return 0;
+	return json_get_list(v, out, n, sizeof(char *), SIZE_MAX, get_resolver);
 }
 
 static const struct json_field dns_fields[] = {
@@ -405,27 +366,23 @@ static const struct json_field user_fields[] = {
 		   json_get_string),
 };
 
+static int get_user(struct json_object *v, void *out, size_t *n)
+{
+	struct user_profile *p = xcalloc(1, sizeof(*p));
+	const char *why = NULL;
+
+	*(struct user_profile **)out = p;
+	if (json_decode(v, user_fields, ARRAY_SIZE(user_fields), p, &why))
+		return -EPROTO;
+	own_string(&p->login_name);
+	own_string(&p->display_name);
+	return 0;
+}
+
 static int get_users(struct json_object *v, void *out, size_t *n)
 {
-	struct user_profile ***list = out;
-	const char *why = NULL;
-	size_t i, len;
-
-	if (!json_object_is_type(v, json_type_array))
-		return -EPROTO;
-	len = json_object_array_length(v);
-	*list = xcalloc(len, sizeof(**list));
-	for (i = 0; i < len; i++) {
-		struct user_profile *p = xcalloc(1, sizeof(*p));
-
-		(*list)[(*n)++] = p;
-		if (json_decode(json_object_array_get_idx(v, i), user_fields,
-				ARRAY_SIZE(user_fields), p, &why))
-			return -EPROTO;
-		own_string(&p->login_name);
-		own_string(&p->display_name);
-	}
-	return 0;
+	return json_get_list(v, out, n, sizeof(struct user_profile *), SIZE_MAX,
+			     get_user);
 }
 
 static const struct json_field update_fields[] = {

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/json.h"
 #include "lib/util.h"
 
 /* Bounds on what a user can ask for. */
@@ -240,7 +241,6 @@ struct json_object *prefs_to_json(const struct prefs *p)
 {
 	struct json_object *o = json_object_new_object();
 	struct json_object *routes = json_object_new_array();
-	struct json_object *tags = json_object_new_array();
 	char text[PREFIX_TEXT_MAX];
 	size_t i;
 
@@ -248,8 +248,6 @@ struct json_object *prefs_to_json(const struct prefs *p)
 		json_object_array_add(routes,
 				      json_object_new_string(prefix_format(
 					      &p->routes[i], text)));
-	for (i = 0; i < p->n_tags; i++)
-		json_object_array_add(tags, json_object_new_string(p->tags[i]));
 	json_object_object_add(o, "ControlURL",
 			       json_object_new_string(p->control_url));
 	json_object_object_add(o, "RouteAll",
@@ -260,7 +258,8 @@ struct json_object *prefs_to_json(const struct prefs *p)
 			       json_object_new_boolean(p->logged_out));
 	json_object_object_add(o, "ShieldsUp",
 			       json_object_new_boolean(p->shields_up));
-	json_object_object_add(o, "AdvertiseTags", tags);
+	json_object_object_add(o, "AdvertiseTags",
+			       json_from_strings(p->tags, p->n_tags));
 	json_object_object_add(o, "Hostname",
 			       json_object_new_string(p->hostname));
 	json_object_object_add(o, "AdvertiseRoutes", routes);

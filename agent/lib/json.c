@@ -109,6 +109,16 @@ void free_strings(char **list, size_t n)
 	free(list);
 }
 
+struct json_object *json_from_strings(char *const *list, size_t n)
+{
+	struct json_object *o = json_object_new_array();
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		json_object_array_add(o, json_object_new_string(list[i]));
+	return o;
+}
+
 int json_get_strings(struct json_object *v, void *out, size_t *n)
 {
 	size_t i, len;
@@ -128,6 +138,35 @@ int json_get_strings(struct json_object *v, void *out, size_t *n)
 	free_strings(*(char ***)out, *n);
 	*(char ***)out = list;
 	*n = len;
+	return 0;
+}
+
+int json_get_list(struct json_object *v, void *out, size_t *n, size_t size,
+		  size_t max, json_decoder entry)
+{
+	size_t i, len;
+	char *list;
+	int ret;
+
+	if (!json_object_is_type(v, json_type_array))
+		return -EPROTO;
+	len = json_object_array_length(v);
+	if (len > max)
+		return -EPROTO;
+	list = xcalloc(len, size);
+	memcpy(out, &list, sizeof(list));
+	*n = 0;
+	for (i = 0; i < len; i++) {
+		char *e = list + size * (*n)++;
+
+		ret = entry(json_object_array_get_idx(v, i), e, NULL);
+		if (ret < 0)
+			return ret;
+		if (ret == JSON_SKIP) {
+			memset(e, 0, size);
+			--*n;
+		}
+	}
 	return 0;
 }
 

@@ -61,6 +61,15 @@ int json_get_string(struct json_object *v, void *out, size_t *n); /* char * */
 /* char **: a list of strings. */
 int json_get_strings(struct json_object *v, void *out, size_t *n);
 /*
+ * A list of entries of @size bytes, at most @max of them, each by @entry: 0,
+ * JSON_SKIP to leave it out, or an error. A null entry comes to @entry as NULL.
+ * *@out must be empty; on error it holds what there is, the entry that failed
+ * included, and the caller frees it as usual.
+ */
+#define JSON_SKIP 1
+int json_get_list(struct json_object *v, void *out, size_t *n, size_t size,
+		  size_t max, json_decoder entry);
+/*
  * int64_t: an RFC 3339 time as Unix seconds. Year 1 is "none" and gives 0;
  * times from the epoch back give 1, so that they stay in the past.
  */
@@ -80,6 +89,8 @@ int time_parse_rfc3339(const char *text, int64_t *out);
 const char *time_format_rfc3339(int64_t t, char out[TIME_TEXT_MAX]);
 
 void free_strings(char **list, size_t n);
+/* The same list as JSON, an empty one included; caller puts. */
+struct json_object *json_from_strings(char *const *list, size_t n);
 
 struct json_tokener;
 /*

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "lib/json.h"
 #include "lib/util.h"
 #include "version.h"
 
@@ -33,16 +34,6 @@ static void put_time(struct json_object *o, const char *name, int64_t t)
 	if (t && gmtime_r(&tt, &tm))
 		strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
 	put_string(o, name, text);
-}
-
-static struct json_object *strings(char *const *list, size_t n)
-{
-	struct json_object *o = json_object_new_array();
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		json_object_array_add(o, json_object_new_string(list[i]));
-	return o;
 }
 
 static struct json_object *ips(const struct node *n)
@@ -98,7 +89,7 @@ static struct json_object *node_json(const struct netmap *nm,
 		put(o, "PrimaryRoutes",
 		    prefixes(n->primary_routes, n->n_primary_routes));
 	if (n->n_tags)
-		put(o, "Tags", strings(n->tags, n->n_tags));
+		put(o, "Tags", json_from_strings(n->tags, n->n_tags));
 	put_string(o, "Relay", region_code(nm, n->home_derp));
 	put_time(o, "Created", n->created);
 	put_time(o, "LastSeen", n->online > 0 ? 0 : n->last_seen);
