@@ -105,7 +105,7 @@ SHIM_SRCS := $(addprefix kmod/,packet.c interval.c ruleset.c classify.c \
 SHIM_FLAGS := -std=gnu11 -g -Wall -Werror -I$B/shim \
 	-include selftests/kmod/shim.h
 SHIM_DEPS := selftests/kmod/shim.h selftests/kmod/oracle.h \
-	selftests/kmod/world.h \
+	selftests/kmod/world.h selftests/kmod/compile.h \
 	$(wildcard kmod/*.h) uapi/tailrace.h
 SHIM_SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 

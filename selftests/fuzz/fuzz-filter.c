@@ -10,7 +10,7 @@
 #include "../../kmod/packet.h"
 #include "../../kmod/peer.h"
 #include "../../kmod/policy.h"
-#include "../kmod/oracle.h"
+#include "../kmod/compile.h"
 
 #define MAX_PACKETS 8
 
@@ -62,42 +62,16 @@ static void require(bool good)
 
 static void prepare(void)
 {
-	struct tr_policy *compiled = tr_policy_new();
+	struct tr_policy *compiled;
 	size_t i;
 
 	require(!tr_peers_init(&peers, NULL) && !tr_filter_init(&filter));
 	oracle_init(&oracle);
 	oracle.peers = peer_list;
 	oracle.n_peers = ARRAY_SIZE(peer_list);
-	for (i = 0; i < ARRAY_SIZE(peer_list); i++) {
-		const struct oracle_peer *p = &peer_list[i];
-		struct tr_peer_config config = {
-			.id = p->id,
-			.flags = p->jailed ? TAILRACE_PEER_JAILED : 0,
-			.addrs = p->addrs,
-			.n_addrs = p->n_addrs,
-			.caps = p->caps,
-			.n_caps = p->n_caps,
-		};
-
-		require(!tr_peers_set(&peers, &config, NULL));
-	}
-	require(!tr_policy_add_local(compiled, local, ARRAY_SIZE(local), NULL));
-	for (i = 0; i < ARRAY_SIZE(rules); i++) {
-		const struct oracle_rule *r = &rules[i];
-		struct tr_rule rule = { .id = r->id,
-					.protos = r->protos,
-					.n_protos = r->n_protos,
-					.srcs = r->srcs,
-					.n_srcs = r->n_srcs,
-					.caps = r->caps,
-					.n_caps = r->n_caps,
-					.dsts = r->dsts,
-					.n_dsts = r->n_dsts };
-
-		require(!tr_policy_add_rule(compiled, &rule, NULL));
-	}
-	require(!tr_policy_compile(compiled, 0, NULL));
+	for (i = 0; i < ARRAY_SIZE(peer_list); i++)
+		require(!compile_peer(&peers, &peer_list[i]));
+	require(!compile_policy(&compiled, &policy));
 	tr_filter_commit(&filter, compiled);
 	oracle_commit(&oracle, &policy);
 }

@@ -9,7 +9,7 @@
 #include "../../kmod/packet.h"
 #include "../../kmod/peer.h"
 #include "../../kmod/policy.h"
-#include "../kmod/oracle.h"
+#include "../kmod/compile.h"
 #include "tap.h"
 
 static uint64_t state = 88172645463325252ULL;
@@ -198,39 +198,6 @@ static void free_large(struct large *l)
 	free(l->dsts);
 }
 
-static int build(struct tr_policy **out, const struct oracle_policy *from)
-{
-	struct tr_policy *policy = tr_policy_new();
-	size_t i;
-	int ret;
-
-	if (!policy)
-		return -ENOMEM;
-	ret = tr_policy_add_local(policy, from->local, from->n_local, NULL);
-	for (i = 0; !ret && i < from->n_rules; i++) {
-		const struct oracle_rule *r = &from->rules[i];
-		struct tr_rule rule = { .id = r->id,
-					.protos = r->protos,
-					.n_protos = r->n_protos,
-					.srcs = r->srcs,
-					.n_srcs = r->n_srcs,
-					.caps = r->caps,
-					.n_caps = r->n_caps,
-					.dsts = r->dsts,
-					.n_dsts = r->n_dsts };
-
-		ret = tr_policy_add_rule(policy, &rule, NULL);
-	}
-	if (!ret)
-		ret = tr_policy_compile(policy, 0, NULL);
-	if (ret) {
-		tr_policy_free(policy);
-		return ret;
-	}
-	*out = policy;
-	return 0;
-}
-
 static void random_host(struct tailrace_addr *a)
 {
 	u32 bits = a->kind == TAILRACE_ADDR_PREFIX4 ? 32 : 128, i;
@@ -291,7 +258,7 @@ static void test_large(u32 n_rules, u32 n_srcs, u32 n_dsts, u32 n_packets)
 	make_large(&l, n_rules, n_srcs, n_dsts);
 	oracle_init(&o);
 	if (tr_filter_init(&filter) || tr_peers_init(&peers, NULL) ||
-	    build(&policy, &l.policy))
+	    compile_policy(&policy, &l.policy))
 		exit(1);
 	tr_filter_commit(&filter, policy);
 	oracle_commit(&o, &l.policy);
@@ -339,7 +306,7 @@ static void test_dump(void)
 	u32 i, n;
 
 	make_large(&l, 50, 3, 4);
-	if (build(&policy, &l.policy))
+	if (compile_policy(&policy, &l.policy))
 		exit(1);
 	for (i = 0; i < tr_policy_n_rules(policy); i++) {
 		const struct tr_rule *r = tr_policy_rule(policy, i);
@@ -365,7 +332,7 @@ static void test_memory(void)
 	make_large(&l, 40, 3, 3);
 	do {
 		shim_allocations = failed;
-		ret = build(&policy, &l.policy);
+		ret = compile_policy(&policy, &l.policy);
 		shim_allocations = -1;
 	} while (ret == -ENOMEM && ++failed);
 	tap_ok(!ret && failed > 80, "%u ways to run out of memory", failed);

@@ -10,6 +10,7 @@
 #include "../../kmod/packet.h"
 #include "../../kmod/peer.h"
 #include "../../kmod/policy.h"
+#include "../kmod/compile.h"
 #include "../kmod/world.h"
 #include "tap.h"
 
@@ -25,54 +26,16 @@ static void random_peers(struct world *w, struct oracle *o,
 		tr_peers_del(peers, o->peers[i].id);
 	o->peers = w->peers;
 	o->n_peers = world_peers(w);
-	for (i = 0; i < o->n_peers; i++) {
-		const struct oracle_peer *p = &w->peers[i];
-
-		if (tr_peers_set(peers,
-				 &(struct tr_peer_config){
-					 .id = p->id,
-					 .flags = (p->jailed ?
-						   TAILRACE_PEER_JAILED : 0) |
-						  (p->is_unsigned ?
-						   TAILRACE_PEER_UNSIGNED : 0),
-					 .addrs = p->addrs,
-					 .n_addrs = p->n_addrs,
-					 .routes = p->routes,
-					 .n_routes = p->n_routes,
-					 .caps = p->caps,
-					 .n_caps = p->n_caps },
-				 NULL))
+	for (i = 0; i < o->n_peers; i++)
+		if (compile_peer(peers, &w->peers[i]))
 			abort();
-	}
 }
 
 static void commit(struct world *w, struct oracle *o, struct tr_filter *filter)
 {
-	struct tr_policy *policy = tr_policy_new();
-	size_t i;
-	int ret;
+	struct tr_policy *policy;
 
-	ret = tr_policy_add_local(policy, w->local, w->policy.n_local, NULL);
-	for (i = 0; !ret && i < w->policy.n_rules; i++) {
-		const struct oracle_rule *r = &w->rules[i];
-		struct tr_rule rule = { .id = r->id,
-					.protos = r->protos,
-					.n_protos = r->n_protos,
-					.srcs = r->srcs,
-					.n_srcs = r->n_srcs,
-					.caps = r->caps,
-					.n_caps = r->n_caps,
-					.dsts = r->dsts,
-					.n_dsts = r->n_dsts };
-
-		ret = tr_policy_add_rule(policy, &rule, NULL);
-	}
-	if (!ret)
-		ret = tr_policy_compile(policy,
-					w->policy.shields_up ?
-						TAILRACE_POLICY_SHIELDS_UP : 0,
-					NULL);
-	if (ret)
+	if (compile_policy(&policy, &w->policy))
 		abort();
 	tr_filter_commit(filter, policy);
 	oracle_commit(o, &w->policy);
