@@ -3,8 +3,6 @@
  * The DERP client and netcheck against a real derper. Started by derp.t:
  * derp HOST PORT STUNPORT CERTNAME [MEGABYTES]
  */
-#include "engine/derps.h"
-
 #include <errno.h>
 #include <event2/event.h>
 #include <signal.h>
@@ -13,102 +11,28 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "../unit/derp-client.h"
 #include "../unit/derp-map.h"
+#include "../unit/loop.h"
 #include "../unit/tap.h"
 #include "engine/netcheck.h"
 #include "lib/util.h"
-#include "proto/derp.h"
 
 #define PACKET 1400
-
-struct client {
-	struct derps *d;
-	struct key private_key, public_key;
-	unsigned int connects, failures, gone;
-	uint64_t packets, bytes;
-	uint8_t last[DERP_PACKET_MAX];
-	size_t last_len;
-	struct key src;
-	uint8_t reason;
-	char why[256];
-};
 
 static struct event_base *base;
 static int udp;
 static struct netcheck *nc;
 static unsigned int checks;
 
-static void on_recv(void *ctx, int region, const struct key *src,
-		    const uint8_t *data, size_t n)
+static void start(struct derp_client *c, const struct derp_region *regions)
 {
-	struct client *c = ctx;
-
-	c->packets++;
-	c->bytes += n;
-	c->src = *src;
-	c->last_len = n;
-	if (n)
-		memcpy(c->last, data, n);
-}
-
-static void on_gone(void *ctx, int region, const struct key *peer,
-		    uint8_t reason)
-{
-	struct client *c = ctx;
-
-	c->gone++;
-	c->reason = reason;
-}
-
-static void on_connected(void *ctx, int region)
-{
-	struct client *c = ctx;
-
-	c->connects++;
-}
-
-static void on_disconnected(void *ctx, int region, const char *why)
-{
-	struct client *c = ctx;
-
-	c->failures++;
-	snprintf(c->why, sizeof(c->why), "%s", why);
-}
-
-static const struct derps_ops ops = { .recv = on_recv,
-				      .peer_gone = on_gone,
-				      .connected = on_connected,
-				      .disconnected = on_disconnected };
-
-static void on_guard(evutil_socket_t fd, short what, void *arg)
-{
-	*(bool *)arg = true;
-}
-
-#define RUN_UNTIL(cond)                                              \
-	({                                                           \
-		bool over_ = false;                                  \
-		struct timeval tv_ = { .tv_sec = 20 };               \
-		struct event *ev_ = evtimer_new(base, on_guard, &over_); \
-		event_add(ev_, &tv_);                                \
-		while (!over_ && !(cond))                            \
-			event_base_loop(base, EVLOOP_ONCE);          \
-		event_free(ev_);                                     \
-		(cond);                                              \
-	})
-
-static void start(struct client *c, const struct derp_region *regions)
-{
-	memset(c, 0, sizeof(*c));
-	key_generate(&c->private_key);
-	key_public(&c->public_key, &c->private_key);
-	c->d = derps_new(base, NULL, &ops, c);
-	derps_set_key(c->d, &c->private_key);
+	client_start(c, base, NULL);
 	derps_set_map(c->d, regions);
 	derps_set_home(c->d, 1);
 }
 
-static struct client a, b;
+static struct derp_client a, b;
 
 static void test_packets(void)
 {
@@ -118,24 +42,24 @@ static void test_packets(void)
 	struct key nobody;
 
 	derps_send(a.d, 1, &b.public_key, "hello", 5);
-	tap_ok(RUN_UNTIL(b.packets == 1) && b.last_len == 5 &&
-		       !memcmp(b.last, "hello", 5) &&
+	tap_ok(RUN_UNTIL(base, b.packets == 1) && b.len == 5 &&
+		       !memcmp(b.data, "hello", 5) &&
 		       key_equal(&b.src, &a.public_key) &&
 		       derps_route(b.d, &a.public_key) == 1,
 	       "a packet from one client to the other");
 	randombytes_buf(big, sizeof(big));
 	derps_send(b.d, 1, &a.public_key, "", 0);
 	derps_send(b.d, 1, &a.public_key, big, sizeof(big));
-	tap_ok(RUN_UNTIL(a.packets == 2) && a.last_len == sizeof(big) &&
-		       !memcmp(a.last, big, sizeof(big)),
+	tap_ok(RUN_UNTIL(base, a.packets == 2) && a.len == sizeof(big) &&
+		       !memcmp(a.data, big, sizeof(big)),
 	       "the smallest and the largest back");
 	randombytes_buf(nobody.b, sizeof(nobody.b));
 	derps_send(a.d, 1, &nobody, disco, sizeof(disco));
-	tap_ok(RUN_UNTIL(a.gone) && a.reason == DERP_GONE_NOT_HERE,
+	tap_ok(RUN_UNTIL(base, a.gone) && a.reason == DERP_GONE_NOT_HERE,
 	       "a peer that is not here");
 	derps_link_changed(a.d);
 	derps_send(a.d, 1, &a.public_key, "self", 4);
-	tap_ok(RUN_UNTIL(a.packets == 3) && !a.failures,
+	tap_ok(RUN_UNTIL(base, a.packets == 3) && !a.failures,
 	       "pinged after a link change, still connected");
 }
 
@@ -187,14 +111,14 @@ static void test_netcheck(const struct derp_region *regions)
 	event_add(ev, NULL);
 	nc = netcheck_new(base, NULL, a.d, &nc_ops, &blocked);
 	netcheck_start(nc, &in);
-	RUN_UNTIL(checks == 1);
+	RUN_UNTIL(base, checks == 1);
 	r = netcheck_last(nc);
 	tap_ok(r && r->udp && r->ipv4 && r->preferred_derp == 1 &&
 		       r->global_v4.ip.family == 4,
 	       "STUN");
 	blocked = true;
 	netcheck_start(nc, &in);
-	RUN_UNTIL(checks == 2);
+	RUN_UNTIL(base, checks == 2);
 	r = netcheck_last(nc);
 	tap_ok(r && !r->udp && net_report_latency(r, 1),
 	       "HTTPS latency without UDP: %.2f ms",
@@ -268,14 +192,14 @@ int main(int argc, char **argv)
 
 	start(&a, m.regions);
 	start(&b, m.regions);
-	tap_ok(RUN_UNTIL(a.connects && b.connects), "two clients log in (%s)",
+	tap_ok(RUN_UNTIL(base, a.connects && b.connects), "two clients log in (%s)",
 	       a.why);
 	test_packets();
 	test_netcheck(m.regions);
 	test_bulk(argc > 5 ? (uint64_t)atoi(argv[5]) : 20);
 	tap_ok(!a.failures && !b.failures, "no connection was lost");
-	derps_free(a.d);
-	derps_free(b.d);
+	client_stop(&a);
+	client_stop(&b);
 	event_base_free(base);
 	return tap_done();
 }

@@ -23,6 +23,7 @@
 
 #include "engine/netmap.h"
 #include "lib/util.h"
+#include "loop.h"
 #include "proto/derp.h"
 
 #define FAKE_NAME "derp.test"
@@ -372,23 +373,5 @@ static void fake_stop(struct fake_derp *s)
 	SSL_CTX_free(s->tls);
 	memset(s, 0, sizeof(*s));
 }
-
-/* Turns the loop until @cond, for at most ten seconds. */
-static void fake_guard(evutil_socket_t fd, short what, void *arg)
-{
-	*(bool *)arg = true;
-}
-
-#define RUN_UNTIL(base, cond)                                             \
-	({                                                                \
-		bool over_ = false;                                       \
-		struct timeval tv_ = { .tv_sec = 10 };                    \
-		struct event *ev_ = evtimer_new(base, fake_guard, &over_); \
-		event_add(ev_, &tv_);                                     \
-		while (!over_ && !(cond))                                 \
-			event_base_loop(base, EVLOOP_ONCE);               \
-		event_free(ev_);                                          \
-		(cond);                                                   \
-	})
 
 #endif

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The DERP client against a server in the same loop. */
-#include "engine/derps.h"
-
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "derp-client.h"
 #include "derp-map.h"
 #include "fake-derp.h"
 #include "tap.h"
@@ -28,90 +27,8 @@ static char *fake_pin(const struct fake_derp *s, char out[KEY_TEXT_MAX])
 	return key_format(out, "sha256-raw:", &hash);
 }
 
-struct client {
-	struct derps *d;
-	struct key private_key, public_key;
-	unsigned int packets, connects, failures, gone;
-	uint8_t data[65536];
-	size_t len;
-	struct key src;
-	int region;
-	uint8_t reason;
-	char why[256], health[600];
-	unsigned int healths;
-};
-
 static struct event_base *base;
 static const char *more_roots;
-
-static void on_recv(void *ctx, int region, const struct key *src,
-		    const uint8_t *data, size_t n)
-{
-	struct client *c = ctx;
-
-	c->packets++;
-	c->region = region;
-	c->src = *src;
-	c->len = n;
-	if (n)
-		memcpy(c->data, data, n);
-}
-
-static void on_gone(void *ctx, int region, const struct key *peer,
-		    uint8_t reason)
-{
-	struct client *c = ctx;
-
-	c->gone++;
-	c->reason = reason;
-}
-
-static void on_connected(void *ctx, int region)
-{
-	struct client *c = ctx;
-
-	c->connects++;
-}
-
-static void on_disconnected(void *ctx, int region, const char *why)
-{
-	struct client *c = ctx;
-
-	c->failures++;
-	snprintf(c->why, sizeof(c->why), "%s", why);
-}
-
-static void on_health(void *ctx, int region, const char *text)
-{
-	struct client *c = ctx;
-
-	c->healths++;
-	snprintf(c->health, sizeof(c->health), "%s", text);
-}
-
-static const struct derps_ops ops = {
-	.recv = on_recv,
-	.peer_gone = on_gone,
-	.connected = on_connected,
-	.disconnected = on_disconnected,
-	.health = on_health,
-};
-
-static void client_start(struct client *c)
-{
-	memset(c, 0, sizeof(*c));
-	key_generate(&c->private_key);
-	key_public(&c->public_key, &c->private_key);
-	c->d = derps_new(base, NULL, &ops, c);
-	if (more_roots)
-		derps_add_roots(c->d, more_roots);
-	derps_set_key(c->d, &c->private_key);
-}
-
-static void client_stop(struct client *c)
-{
-	derps_free(c->d);
-}
 
 static struct derp_node *map_node(struct test_map *m, int id, uint16_t port)
 {
@@ -122,7 +39,7 @@ static struct derp_node *map_node(struct test_map *m, int id, uint16_t port)
 	return n;
 }
 
-static void map_use(struct test_map *m, struct client *c)
+static void map_use(struct test_map *m, struct derp_client *c)
 {
 	derps_set_map(c->d, m->regions);
 }
@@ -131,9 +48,9 @@ static void login_one(int tls, bool meta, const char *name)
 {
 	struct fake_derp s = { 0 };
 	struct test_map m = { 0 };
-	struct client c;
+	struct derp_client c;
 
-	client_start(&c);
+	client_start(&c, base, more_roots);
 	fake_start(&s, base, tls, meta);
 	map_node(&m, 1, s.port);
 	map_use(&m, &c);
@@ -157,10 +74,10 @@ static bool admits(struct fake_derp *s, const char *host, const char *cert_name,
 {
 	struct test_map m = { 0 };
 	struct derp_node *n;
-	struct client c;
+	struct derp_client c;
 	bool in;
 
-	client_start(&c);
+	client_start(&c, base, more_roots);
 	n = map_node(&m, 1, s->port);
 	n->host_name = (char *)host;
 	n->cert_name = (char *)cert_name;
@@ -244,7 +161,7 @@ static void test_certificates(void)
 	fake_stop(&s);
 }
 
-static struct client c;
+static struct derp_client c;
 static struct fake_derp s;
 static struct test_map m;
 static struct key peer;
@@ -252,7 +169,7 @@ static struct key peer;
 /* A logged-in client, for what follows. */
 static void setup(void)
 {
-	client_start(&c);
+	client_start(&c, base, more_roots);
 	fake_start(&s, base, TLS1_3_VERSION, true);
 	map_node(&m, 1, s.port);
 	map_use(&m, &c);
@@ -452,7 +369,7 @@ static void test_rate(void)
 	static uint8_t data[1000];
 	unsigned int i;
 
-	client_start(&c);
+	client_start(&c, base, more_roots);
 	s.info.rate = 1;
 	s.info.burst = 10 * (1000 + KEY_LEN + DERP_HEADER_LEN);
 	fake_start(&s, base, TLS1_3_VERSION, true);
@@ -552,7 +469,7 @@ static void test_failures(void)
 	struct fake_derp bad = { 0 };
 	struct derp_node *n;
 
-	client_start(&c);
+	client_start(&c, base, more_roots);
 	fake_start(&bad, base, TLS1_3_VERSION, false);
 	fake_start(&s, base, TLS1_3_VERSION, true);
 	n = map_node(&m, 1, bad.port);
@@ -602,7 +519,7 @@ static void test_failures(void)
 
 static void test_plain(void)
 {
-	client_start(&c);
+	client_start(&c, base, more_roots);
 	s.port = 3340;
 	if (!fake_start(&s, base, 0, false)) {
 		tap_ok(true, "plain HTTP # SKIP port 3340 is taken");
