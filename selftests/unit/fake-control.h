@@ -398,7 +398,7 @@ static void fake_on_accept(struct evconnlistener *l, evutil_socket_t fd,
 }
 
 /* GOAWAY on every connection. */
-static void fake_goaway(struct fake *f)
+static inline void fake_goaway(struct fake *f)
 {
 	struct fake_conn *c;
 
