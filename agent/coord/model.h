@@ -100,6 +100,7 @@ struct coord_node {
 	int64_t authkey; /* id of the key it joined by; 0: interactively */
 	int64_t created;
 	int64_t last_seen; /* when it was last online */
+	int64_t offline_since; /* since the server started; 0: not known */
 	int64_t expiry; /* of the node key; 0: never */
 	bool online;
 	bool healthy; /* for routes: see model_node_set_healthy() */
@@ -130,7 +131,7 @@ struct authkey {
 /* What a node asks to join with. All borrowed. */
 struct registration {
 	struct key machine, key, old_key;
-	struct json_object *hostinfo; /* object; NULL: {} */
+	struct json_object *hostinfo; /* object; NULL: as it was, or {} */
 	int cap;
 	int64_t expiry; /* of the node key as the server grants it; 0: never */
 	bool ephemeral;
@@ -233,8 +234,9 @@ struct coord_user *model_users(struct model *m);
 struct coord_user *model_user(struct model *m, int64_t id);
 struct coord_user *model_user_by_name(struct model *m, const char *name);
 /*
- * A name is printable ASCII without blanks, quotes, commas, colons or slashes,
- * and may have one @. The others may be NULL for "".
+ * A name is printable ASCII without blanks, quotes, commas, colons, slashes or
+ * brackets, may have one @ inside, and is not digits alone. The others may be
+ * NULL for "".
  */
 int model_user_create(struct model *m, const char *name, const char *display,
 		      const char *provider, const char *subject,
@@ -260,6 +262,7 @@ int model_authkey_create(struct model *m, struct coord_user *u, bool reusable,
 			 char secret[AUTHKEY_SECRET_MAX],
 			 struct authkey **out);
 int model_authkey_expire(struct model *m, struct authkey *k, int64_t now);
+int model_authkey_delete(struct model *m, struct authkey *k);
 /*
  * The key that @secret is, in time that does not depend on how wrong it is;
  * NULL: none. Whether it is still good is for model_register() to say.
@@ -304,6 +307,10 @@ int model_register_user(struct model *m, const struct registration *r,
 int model_node_refresh(struct model *m, struct coord_node *n,
 		       const struct registration *r);
 
+/*
+ * A machine has one at a time: the same one if it asks again with the same node
+ * key, else the new one replaces the old.
+ */
 int model_pending_add(struct model *m, const struct registration *r,
 		      int64_t now, struct pending_node **out);
 struct pending_node *model_pending(struct model *m, const char *id);

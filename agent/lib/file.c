@@ -65,7 +65,7 @@ static int write_all(int fd, const char *data, size_t n)
 	return fsync(fd) ? -errno : 0;
 }
 
-static int sync_directory(const char *path)
+int file_sync_directory(const char *path)
 {
 	char dir[PATH_MAX];
 	char *slash;
@@ -101,5 +101,5 @@ int file_write(const char *path, const void *data, size_t n)
 		unlink(tmp);
 		return err;
 	}
-	return sync_directory(path);
+	return file_sync_directory(path);
 }

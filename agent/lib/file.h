@@ -19,4 +19,7 @@ int file_read(const char *path, size_t max, int secret, char **out,
  */
 int file_write(const char *path, const void *data, size_t n);
 
+/* Makes a rename to @path last. 0 or a negative errno. */
+int file_sync_directory(const char *path);
+
 #endif
