@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "control/hostinfo.h"
+#include "control/url.h"
 #include "engine/map_update.h"
 #include "lib/file.h"
 #include "lib/json.h"
@@ -137,30 +138,32 @@ int derpmap_load(const char *path, char **out, char why[WHY_LEN])
 	return derpmap_check(text, len, out, why);
 }
 
-static void put_int(struct json_object *o, const char *name, int v)
+char *derpmap_single(const char *relay, const char *cert_name)
 {
-	if (v)
-		json_object_object_add(o, name, json_object_new_int(v));
-}
-
-char *derpmap_single(const char *host, uint16_t port, int stun_port,
-		     const char *cert_name)
-{
-	struct json_object *map = json_object_new_object();
-	struct json_object *regions = json_object_new_object();
-	struct json_object *region = json_object_new_object();
-	struct json_object *nodes = json_object_new_array();
-	struct json_object *node = json_object_new_object();
+	struct json_object *map, *regions, *region, *nodes, *node;
+	_cleanup_free_ char *url = NULL;
+	struct url u;
 	char *text;
 
+	if (strchr(relay, '/') || asprintf(&url, "https://%s", relay) < 0 ||
+	    url_parse(&u, url))
+		return NULL;
+	map = json_object_new_object();
+	regions = json_object_new_object();
+	region = json_object_new_object();
+	nodes = json_object_new_array();
+	node = json_object_new_object();
 	json_put_text(node, "Name", "999a");
-	put_int(node, "RegionID", OWN_REGION);
-	json_put_text(node, "HostName", host);
+	json_object_object_add(node, "RegionID",
+			       json_object_new_int(OWN_REGION));
+	json_put_text(node, "HostName", u.host);
 	json_put_text(node, "CertName", cert_name);
-	put_int(node, "DERPPort", port);
-	put_int(node, "STUNPort", stun_port);
+	if (u.port)
+		json_object_object_add(node, "DERPPort",
+				       json_object_new_int(u.port));
 	json_object_array_add(nodes, node);
-	put_int(region, "RegionID", OWN_REGION);
+	json_object_object_add(region, "RegionID",
+			       json_object_new_int(OWN_REGION));
 	json_put_text(region, "RegionCode", "tailrace");
 	json_put_text(region, "RegionName", "tailrace relay");
 	json_object_object_add(region, "Nodes", nodes);

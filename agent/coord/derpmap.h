@@ -23,10 +23,10 @@ int derpmap_load(const char *path, char **out, char why[WHY_LEN]);
 int derpmap_check(const char *text, size_t len, char **out, char why[WHY_LEN]);
 
 /*
- * A map of one region, 999, with one relay. @cert_name as in a DERPMap, or "".
- * Ports: 0 for the usual ones, @stun_port -1 for none.
+ * A map of one region, 999, with the relay at @relay (HOST[:PORT], STUN at the
+ * usual port). @cert_name as in a DERPMap, or NULL. Malloced; NULL if @relay is
+ * no such thing.
  */
-char *derpmap_single(const char *host, uint16_t port, int stun_port,
-		     const char *cert_name);
+char *derpmap_single(const char *relay, const char *cert_name);
 
 #endif

@@ -154,7 +154,8 @@ void presence_answer(struct presence *p, struct http_request *r)
 }
 
 struct presence *presence_new(struct event_base *base, struct model *m,
-			      struct tailnet *t, const char *server_url)
+			      struct tailnet *t, struct mapstreams *s,
+			      const char *server_url)
 {
 	static const struct timeval every = {PRESENCE_PING_S, 0};
 	struct presence *p = xcalloc(1, sizeof(*p));
@@ -162,15 +163,11 @@ struct presence *presence_new(struct event_base *base, struct model *m,
 	p->base = base;
 	p->m = m;
 	p->t = t;
+	p->streams = s;
 	p->server_url = xstrdup(server_url);
 	p->round = event_new(base, -1, EV_PERSIST, on_round, p);
 	event_add(p->round, &every);
 	return p;
-}
-
-void presence_streams(struct presence *p, struct mapstreams *s)
-{
-	p->streams = s;
 }
 
 void presence_free(struct presence *p)

@@ -22,10 +22,9 @@ struct http_request;
 struct presence;
 
 struct presence *presence_new(struct event_base *base, struct model *m,
-			      struct tailnet *t, const char *server_url);
+			      struct tailnet *t, struct mapstreams *s,
+			      const char *server_url);
 void presence_free(struct presence *p); /* NULL is fine */
-/* What sends the pings; set once before anything else. */
-void presence_streams(struct presence *p, struct mapstreams *s);
 
 /* The node's stream has begun or ended. */
 void presence_connected(struct presence *p, struct member *m);

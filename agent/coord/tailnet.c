@@ -258,28 +258,29 @@ size_t tailnet_slots(const struct tailnet *t)
 
 /* ── Policy ── */
 
+struct policy_node tailnet_policy_node(const struct coord_node *n)
+{
+	return (struct policy_node){
+		.id = n->id,
+		.user = n->user->name,
+		.tags = (const char *const *)n->tags,
+		.n_tags = n->n_tags,
+		.addresses = n->addresses,
+		.n_addresses = n->n_addresses,
+		.routes = n->effective,
+		.n_routes = n->n_effective,
+	};
+}
+
 /* By slot; the holes have no address, so no rule is about them. */
 static struct policy_node *policy_nodes(struct tailnet *t)
 {
 	struct policy_node *nodes = xcalloc(t->n_slots, sizeof(*nodes));
 	size_t i;
 
-	for (i = 0; i < t->n_slots; i++) {
-		const struct coord_node *n = t->slots[i]->node;
-
-		if (!n)
-			continue;
-		nodes[i] = (struct policy_node){
-			.id = n->id,
-			.user = n->user->name,
-			.tags = (const char *const *)n->tags,
-			.n_tags = n->n_tags,
-			.addresses = n->addresses,
-			.n_addresses = n->n_addresses,
-			.routes = n->effective,
-			.n_routes = n->n_effective,
-		};
-	}
+	for (i = 0; i < t->n_slots; i++)
+		if (t->slots[i]->node)
+			nodes[i] = tailnet_policy_node(t->slots[i]->node);
 	return nodes;
 }
 

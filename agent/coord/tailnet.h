@@ -62,6 +62,8 @@ int tailnet_load_policy(struct tailnet *t, struct policy_report *report);
 /* Would @text do? The same, and nothing changes. */
 int tailnet_check_policy(struct tailnet *t, const char *text, size_t len,
 			 struct policy_report *report);
+/* As the policy sees it; borrows from @n. */
+struct policy_node tailnet_policy_node(const struct coord_node *n);
 /* What is in force; NULL: everything is allowed. */
 const struct policy *tailnet_policy(const struct tailnet *t);
 

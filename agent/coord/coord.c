@@ -1,0 +1,458 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "coord/coord.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "coord/coord_internal.h"
+#include "coord/derpmap.h"
+#include "coord/metrics.h"
+#include "lib/file.h"
+#include "lib/log.h"
+#include "lib/util.h"
+
+#define KEY_FILE_MAX 256
+
+/* ── Events of the model ── */
+
+static void on_model(void *ctx, const struct model_event *e)
+{
+	struct coord *c = ctx;
+	struct policy_report report = {0};
+
+	if (e->kind == MODEL_NODE_REMOVED) {
+		mapstreams_gone(c->streams, e->node->session);
+		presence_gone(c->presence, e->node->session);
+	}
+	tailnet_event(c->tailnet, e);
+	registrar_event(c->registrar, e);
+	if (e->kind == MODEL_POLICY &&
+	    tailnet_load_policy(c->tailnet, &report))
+		log_error("coord: the stored policy does not parse, the one "
+			  "before it stays in force");
+	policy_report_clear(&report);
+	mapstreams_changed(c->streams);
+	if (e->kind == MODEL_POLICY || e->kind == MODEL_NODE_ADDED ||
+	    (e->kind == MODEL_NODE_CHANGED &&
+	     (e->aspects & (NODE_ADVERTISED | NODE_TAGS | NODE_USER))))
+		event_active(c->approve, EV_TIMEOUT, 0);
+}
+
+/* The advertised routes that the policy approves by itself. */
+static void auto_approve(struct coord *c, struct coord_node *n)
+{
+	struct policy_node as = tailnet_policy_node(n);
+	_cleanup_free_ struct prefix *routes = NULL;
+	size_t i, j, total = n->n_approved;
+
+	routes = xcalloc(n->n_approved + n->n_advertised, sizeof(*routes));
+	if (n->n_approved)
+		memcpy(routes, n->approved, n->n_approved * sizeof(*routes));
+	for (i = 0; i < n->n_advertised; i++) {
+		const struct prefix *p = &n->advertised[i];
+
+		for (j = 0; j < n->n_approved; j++)
+			if (prefix_equal(&n->approved[j], p))
+				break;
+		if (j == n->n_approved &&
+		    policy_approves_route(tailnet_policy(c->tailnet), &as, p))
+			routes[total++] = *p;
+	}
+	if (total != n->n_approved &&
+	    model_node_approve_routes(c->model, n, routes, total))
+		log_error("coord: routes of %s: %s", n->name,
+			  model_error(c->model));
+}
+
+static void on_approve(evutil_socket_t fd, short what, void *arg)
+{
+	struct coord *c = arg;
+	struct coord_node *n;
+
+	for (n = model_nodes(c->model); n; n = n->hh_id.next)
+		if (n->n_advertised)
+			auto_approve(c, n);
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct coord *c = arg;
+
+	model_tick(c->model, time(NULL));
+}
+
+static void on_connected(void *ctx, struct member *m)
+{
+	struct coord *c = ctx;
+
+	presence_connected(c->presence, m);
+}
+
+static void on_disconnected(void *ctx, struct member *m)
+{
+	struct coord *c = ctx;
+
+	presence_disconnected(c->presence, m);
+}
+
+static const struct mapstreams_ops stream_ops = {
+	.connected = on_connected,
+	.disconnected = on_disconnected,
+};
+
+/* ── Policy ── */
+
+static void log_report(const struct policy_report *r, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < r->n_messages; i++) {
+		char *text = policy_message_format(&r->messages[i], name);
+
+		if (r->messages[i].warning)
+			log_warn("coord: %s", text);
+		else
+			log_error("coord: %s", text);
+		free(text);
+	}
+}
+
+int coord_check_policy(struct coord *c, const char *text, size_t len,
+		       struct policy_report *report)
+{
+	return tailnet_check_policy(c->tailnet, text, len, report);
+}
+
+/* Good text comes into force by the model's announcement. */
+static int use_policy(struct coord *c, const char *text, size_t len,
+		      struct policy_report *report)
+{
+	const char *old;
+	size_t old_len;
+	int err;
+
+	err = coord_check_policy(c, text, len, report);
+	if (err)
+		return err;
+	old = model_policy(c->model, &old_len);
+	if (old && old_len == len && !memcmp(old, text, len))
+		return 0;
+	return model_set_policy(c->model, text, len);
+}
+
+int coord_set_policy(struct coord *c, const char *text, size_t len,
+		     struct policy_report *report)
+{
+	return c->policy_path ? -EBUSY : use_policy(c, text, len, report);
+}
+
+static int load_policy_file(struct coord *c)
+{
+	struct policy_report report = {0};
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+	int err;
+
+	if (!c->policy_path)
+		return 0;
+	err = file_read(c->policy_path, POLICY_MAX_BYTES, 0, &text, &len);
+	if (err) {
+		log_error("coord: %s: %s", c->policy_path, strerror(-err));
+		return err;
+	}
+	err = use_policy(c, text, len, &report);
+	log_report(&report, c->policy_path);
+	if (err && !report.n_errors)
+		log_error("coord: %s: %s", c->policy_path,
+			  model_error(c->model));
+	policy_report_clear(&report);
+	return err;
+}
+
+/*
+ * What was in force last comes into force again; a file that is bad now does
+ * not change that, but without anything there is no start: nobody wants
+ * "everything is allowed" because of a typing error.
+ */
+static int start_policy(struct coord *c)
+{
+	struct policy_report report = {0};
+	size_t len;
+	int err;
+
+	err = tailnet_load_policy(c->tailnet, &report);
+	if (err)
+		log_error("coord: the stored policy does not parse");
+	log_report(&report, "policy");
+	policy_report_clear(&report);
+	if (!c->policy_path)
+		return err;
+	err = load_policy_file(c);
+	if (err && model_policy(c->model, &len)) {
+		log_warn("coord: the last good policy stays in force");
+		return 0;
+	}
+	return err;
+}
+
+/* ── Files ── */
+
+static int load_derp_map(struct coord *c)
+{
+	_cleanup_free_ char *json = NULL;
+	char why[WHY_LEN];
+	int err;
+
+	if (!c->derp_map_path)
+		return 0;
+	err = derpmap_load(c->derp_map_path, &json, why);
+	if (err) {
+		log_error("coord: %s: %s", c->derp_map_path, why);
+		return err;
+	}
+	if (strcmp(json, tailnet_derp_map(c->tailnet)) != 0) {
+		tailnet_set_derp_map(c->tailnet, json);
+		mapstreams_changed(c->streams);
+	}
+	return 0;
+}
+
+static int start_derp_map(struct coord *c, const struct coord_config *config)
+{
+	_cleanup_free_ char *json = NULL;
+
+	if (c->derp_map_path)
+		return load_derp_map(c);
+	if (!config->relay) {
+		log_warn("coord: no relays (--derp-map, --relay): nodes can "
+			 "only meet where they reach each other directly");
+		return 0;
+	}
+	json = derpmap_single(config->relay, config->relay_cert);
+	if (!json) {
+		log_error("coord: --relay takes HOST[:PORT], not '%s'",
+			  config->relay);
+		return -EINVAL;
+	}
+	tailnet_set_derp_map(c->tailnet, json);
+	return 0;
+}
+
+static int load_tls(struct coord *c)
+{
+	char why[HTTP_WHY_MAX];
+	int err;
+
+	if (!c->tls_cert)
+		return 0;
+	err = http_server_tls(c->http, c->tls_cert, c->tls_key, why);
+	if (err)
+		log_error("coord: %s", why);
+	return err;
+}
+
+void coord_reload(struct coord *c)
+{
+	load_tls(c);
+	load_policy_file(c);
+	load_derp_map(c);
+	log_info("coord: files read again");
+}
+
+/* The server's own key, made at the first start. */
+static int load_noise_key(const char *state_dir, struct key *k)
+{
+	_cleanup_free_ char *path = NULL, *text = NULL;
+	char out[KEY_TEXT_MAX];
+	size_t len;
+	int err;
+
+	if (asprintf(&path, "%s/noise.key", state_dir) < 0)
+		return -ENOMEM;
+	err = file_read(path, KEY_FILE_MAX, 1, &text, &len);
+	if (err == -ENOENT) {
+		key_generate(k);
+		key_format(out, KEY_PRIVATE, k);
+		err = file_write(path, out, strlen(out));
+		explicit_bzero(out, sizeof(out));
+	} else if (!err) {
+		text[strcspn(text, "\r\n")] = '\0';
+		err = key_parse(k, KEY_PRIVATE, text);
+		explicit_bzero(text, len);
+	}
+	if (err)
+		log_error("coord: %s: %s", path,
+			  err == -EPERM ? "others may read it"
+					: strerror(-err));
+	return err;
+}
+
+/* ── Life ── */
+
+static struct model *open_model(const struct coord_config *config)
+{
+	struct model_config mc;
+	_cleanup_free_ char *path = NULL;
+	struct model *m;
+	char error[512];
+
+	if (asprintf(&path, "%s/coord.db", config->state_dir) < 0)
+		return NULL;
+	model_config_default(&mc);
+	mc.path = path;
+	mc.v4 = config->prefix_v4;
+	mc.v6 = config->prefix_v6;
+	mc.ephemeral_s = config->ephemeral_s;
+	m = model_open(&mc, error, sizeof(error));
+	if (!m)
+		log_error("coord: %s: %s", path, error);
+	return m;
+}
+
+static void build(struct coord *c, const struct coord_config *config,
+		  const struct key *noise)
+{
+	static const struct timeval second = {1, 0};
+	struct tailnet_config tc = {
+		.domain = config->base_domain,
+		.magic_dns = config->magic_dns,
+		.nameservers = config->nameservers,
+		.v4 = config->prefix_v4,
+		.v6 = config->prefix_v6,
+	};
+	struct http_server_config hc = {
+		.noise_private = noise,
+		.min_version = COORD_MIN_VERSION,
+		.limits = &config->limits,
+		.ctx = c,
+	};
+	struct register_config rc;
+
+	c->tailnet = tailnet_new(c->model, &tc);
+	c->streams = mapstreams_new(c->base, c->tailnet, &stream_ops, c);
+	c->presence = presence_new(c->base, c->model, c->tailnet, c->streams,
+				   c->server_url);
+	rc = (struct register_config){
+		.server_url = c->server_url,
+		.key_expiry_s = config->key_expiry_s,
+		.min_version = COORD_MIN_VERSION,
+	};
+	c->registering = rc;
+	c->registrar = registrar_new(c->base, c->model, c->tailnet, &rc);
+	hc.routes = coord_routes(&hc.n_routes);
+	c->http = http_server_new(c->base, &hc);
+	c->tick = event_new(c->base, -1, EV_PERSIST, on_tick, c);
+	event_add(c->tick, &second);
+	c->approve = event_new(c->base, -1, 0, on_approve, c);
+	model_listen(c->model, on_model, c);
+}
+
+static char *copy(const char *s)
+{
+	return s && *s ? xstrdup(s) : NULL;
+}
+
+struct coord *coord_new(struct event_base *base,
+			const struct coord_config *config)
+{
+	struct coord *c = xcalloc(1, sizeof(*c));
+	struct key noise;
+
+	c->base = base;
+	c->server_url = xstrdup(config->server_url);
+	c->tls_cert = copy(config->tls_cert);
+	c->tls_key = copy(config->tls_key);
+	c->policy_path = copy(config->policy_path);
+	c->derp_map_path = copy(config->derp_map_path);
+	if (load_noise_key(config->state_dir, &noise) ||
+	    !(c->model = open_model(config))) {
+		coord_free(c);
+		return NULL;
+	}
+	build(c, config, &noise);
+	key_wipe(&noise);
+	if (load_tls(c) || start_policy(c) || start_derp_map(c, config)) {
+		coord_free(c);
+		return NULL;
+	}
+	event_active(c->approve, EV_TIMEOUT, 0);
+	return c;
+}
+
+void coord_free(struct coord *c)
+{
+	if (!c)
+		return;
+	http_server_free(c->http);
+	if (c->model)
+		model_listen(c->model, NULL, NULL);
+	presence_free(c->presence);
+	mapstreams_free(c->streams);
+	registrar_free(c->registrar);
+	tailnet_free(c->tailnet);
+	model_close(c->model);
+	if (c->tick)
+		event_free(c->tick);
+	if (c->approve)
+		event_free(c->approve);
+	free(c->server_url);
+	free(c->tls_cert);
+	free(c->tls_key);
+	free(c->policy_path);
+	free(c->derp_map_path);
+	free(c);
+}
+
+int coord_listen(struct coord *c, const struct endpoint *at, bool tls)
+{
+	return http_server_listen(c->http, at, HTTP_PUBLIC, tls);
+}
+
+int coord_listen_local(struct coord *c, const struct endpoint *at)
+{
+	return http_server_listen(c->http, at, HTTP_LOCAL, false);
+}
+
+void coord_drain(struct coord *c)
+{
+	http_server_drain(c->http);
+}
+
+struct model *coord_model(struct coord *c)
+{
+	return c->model;
+}
+
+const char *coord_server_url(const struct coord *c)
+{
+	return c->server_url;
+}
+
+const char *coord_derp_map(const struct coord *c)
+{
+	return tailnet_derp_map(c->tailnet);
+}
+
+int64_t coord_key_expiry(const struct coord *c, bool tagged)
+{
+	return register_expiry(&c->registering, 0, tagged, time(NULL));
+}
+
+void coord_metrics(struct coord *c, struct metrics *m)
+{
+	size_t online = 0, n = 0;
+	struct coord_node *node;
+
+	for (node = model_nodes(c->model); node; node = node->hh_id.next, n++)
+		online += node->online;
+	metrics_gauge(m, "tailrace_coord_nodes", "Registered nodes.", NULL,
+		      (double)n);
+	metrics_gauge(m, "tailrace_coord_nodes_online", "Nodes online.", NULL,
+		      (double)online);
+	mapstreams_metrics(c->streams, m);
+	http_server_metrics(c->http, m);
+	metrics_process(m);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef COORD_COORD_INTERNAL_H
+#define COORD_COORD_INTERNAL_H
+
+#include "coord/coord.h"
+#include "coord/http.h"
+#include "coord/mapstream.h"
+#include "coord/model.h"
+#include "coord/presence.h"
+#include "coord/register.h"
+#include "coord/tailnet.h"
+
+/* Shared by coord.c and handlers.c only. */
+
+struct coord {
+	struct event_base *base;
+	char *server_url;
+	char *tls_cert, *tls_key, *policy_path, *derp_map_path; /* or NULL */
+	struct model *model;
+	struct tailnet *tailnet;
+	struct mapstreams *streams;
+	struct presence *presence;
+	struct registrar *registrar;
+	struct register_config registering;
+	struct http_server *http;
+	struct event *tick; /* once a second */
+	struct event *approve; /* routes, by the policy */
+};
+
+const struct http_route *coord_routes(size_t *n);
+
+#endif
