@@ -70,6 +70,33 @@ static bool parse_duration(unsigned long *out, const char *text)
 	return *out <= INT_MAX;
 }
 
+/* At most a century. */
+static bool parse_lifetime(unsigned long *out, const char *text)
+{
+	static const struct {
+		char unit;
+		unsigned long seconds;
+	} units[] = {
+		{ 's', 1 },	   { 'm', 60 },	      { 'h', 3600 },
+		{ 'd', 86400 },	   { 'w', 7 * 86400 }, { 'y', 365 * 86400 },
+	};
+	unsigned long n;
+	char *unit;
+	size_t i;
+
+	if (!parse_number(&n, text, &unit))
+		return false;
+	if (!*unit)
+		return (*out = n) == 0;
+	for (i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+		if (*unit != units[i].unit || unit[1])
+			continue;
+		*out = n * units[i].seconds;
+		return n <= 100ul * 365 * 86400 / units[i].seconds;
+	}
+	return false;
+}
+
 static bool parse_value(struct flag *f, const char *text)
 {
 	unsigned long n;
@@ -88,6 +115,8 @@ static bool parse_value(struct flag *f, const char *text)
 		return true;
 	case FLAG_DURATION:
 		return parse_duration(f->value, text);
+	case FLAG_LIFETIME:
+		return parse_lifetime(f->value, text);
 	}
 	return false;
 }

@@ -13,6 +13,7 @@ enum flag_kind {
 	FLAG_TEXT, /* const char * */
 	FLAG_NUMBER, /* unsigned long */
 	FLAG_DURATION, /* unsigned long of milliseconds; 5s, 300ms, 1m */
+	FLAG_LIFETIME, /* unsigned long of seconds; 90d, 24h, 30m, 10s, 1y, 2w */
 };
 
 struct flag {

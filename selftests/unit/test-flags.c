@@ -7,7 +7,7 @@
 
 static const char *text;
 static bool yes, no;
-static unsigned long number, duration;
+static unsigned long number, duration, lifetime;
 
 static int parse(const char *line)
 {
@@ -17,6 +17,7 @@ static int parse(const char *line)
 		{ "no", FLAG_BOOL, &no, "", false },
 		{ "c", FLAG_NUMBER, &number, "", false },
 		{ "timeout", FLAG_DURATION, &duration, "", false },
+		{ "life", FLAG_LIFETIME, &lifetime, "", false },
 		{ 0 }
 	};
 	static char copy[256];
@@ -26,7 +27,7 @@ static int parse(const char *line)
 	text = NULL;
 	yes = false;
 	no = true;
-	number = duration = 99;
+	number = duration = lifetime = 99;
 	snprintf(copy, sizeof(copy), "cmd %s", line);
 	for (argv[argc] = strtok_r(copy, " ", &save); argv[argc];
 	     argv[argc] = strtok_r(NULL, " ", &save))
@@ -41,6 +42,8 @@ int main(void)
 		"--c=-1",	  "--c=1x",	 "--c=99999999999999999999",
 		"--timeout=5",	  "--timeout=x", "--timeout=-1s",
 		"--timeout=9999h", "--c",	 "--textual=1",
+		"--life=5",	  "--life=101y", "--life=1ms",
+		"--life=",	  "--life=d",	 "--life=1dd",
 	};
 	size_t i;
 
@@ -58,6 +61,11 @@ int main(void)
 		       parse("--timeout=2m") == 2 && duration == 120000 &&
 		       parse("--timeout=0") == 2 && duration == 0,
 	       "durations");
+	tap_ok(parse("--life=90d") == 2 && lifetime == 90 * 86400 &&
+		       parse("--life=100y") == 2 &&
+		       lifetime == 100ul * 365 * 86400 &&
+		       parse("--life=0") == 2 && lifetime == 0,
+	       "lifetimes");
 	tap_ok(parse("--text= x") == 2 && !*text, "an empty value");
 	tap_ok(parse("-- --text") == 2, "two dashes end them");
 	tap_ok(parse("- x") == 1, "one dash is an argument");
