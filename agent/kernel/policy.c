@@ -169,7 +169,7 @@ bool policy_equal(const struct policy *a, const struct policy *b)
 	return true;
 }
 
-void policy_free(struct policy *p)
+void policy_clear(struct policy *p)
 {
 	size_t i;
 
@@ -251,12 +251,12 @@ int policy_get(struct netlink *nl, uint16_t family, uint32_t link,
 			nl, family, TAILRACE_CMD_POLICY_GET,
 			TAILRACE_FAMILY_VERSION, NLM_F_DUMP);
 
-		policy_free(out);
+		policy_clear(out);
 		mnl_attr_put_u32(h, TAILRACE_A_POLICY_IFINDEX, link);
 		err = netlink_ask(nl, h, on_policy, out);
 	}
 	if (err)
-		policy_free(out);
+		policy_clear(out);
 	else
 		sort_policy(out);
 	return err;

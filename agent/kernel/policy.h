@@ -25,7 +25,7 @@ struct policy {
 
 void policy_from_state(struct policy *out, const struct kernel_state *state);
 bool policy_equal(const struct policy *a, const struct policy *b);
-void policy_free(struct policy *p);
+void policy_clear(struct policy *p);
 
 /* The dump, brought into canonical form. @family is tailrace's. */
 int policy_get(struct netlink *nl, uint16_t family, uint32_t link,

@@ -326,8 +326,8 @@ static bool run_policy(struct reconcile *r)
 		err = policy_commit(&r->genl, r->family, r->link, &want);
 	if (err)
 		fail(r, "setting the packet filter: %s", r->genl.error);
-	policy_free(&have);
-	policy_free(&want);
+	policy_clear(&have);
+	policy_clear(&want);
 	return !err;
 }
 

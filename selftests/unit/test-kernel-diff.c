@@ -367,17 +367,17 @@ static void policies(void)
 	tap_ok(i < p.n_rules && p.rules[i].n_protos == 1 &&
 		       !p.rules[i].protos[0],
 	       "policy: an empty protocol list is not the default list");
-	policy_free(&q);
+	policy_clear(&q);
 	dst[1].port_last = 81;
 	policy_from_state(&q, &a);
 	tap_ok(!policy_equal(&p, &q), "policy: one port more is a difference");
-	policy_free(&q);
+	policy_clear(&q);
 	dst[1].port_last = 80;
 	a.policy_flags = TAILRACE_POLICY_SHIELDS_UP;
 	policy_from_state(&q, &a);
 	tap_ok(!policy_equal(&p, &q), "policy: so are the flags");
-	policy_free(&q);
-	policy_free(&p);
+	policy_clear(&q);
+	policy_clear(&p);
 }
 
 /* A state whose lists were allocated, as the decoder does. */

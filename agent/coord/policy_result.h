@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef COORD_POLICY_RESULT_H
+#define COORD_POLICY_RESULT_H
+
+#include <uthash.h>
+
+#include "coord/bits.h"
+#include "coord/policy_compile.h"
+#include "coord/policy_doc.h"
+
+/* A compiled policy; for coord/policy*.c only. Node sets are bits by index. */
+
+/* Who may send. Sources that are the same set of addresses are one. */
+struct policy_source {
+	struct ip_set set;
+	uint64_t *senders; /* nodes with an address or a subnet in it */
+	uint64_t *receivers; /* of all lines with this source */
+	struct ip_set targets; /* ranges of those lines */
+	bool to_any, to_internet; /* some line is */
+	struct json_object *json; /* SrcIPs */
+	UT_hash_handle hh; /* by the bytes of set */
+};
+
+/* A source and a protocol: what lines must share to be one FilterRule. */
+struct policy_key {
+	struct {
+		const struct policy_source *source;
+		size_t proto;
+	} key;
+	unsigned int id;
+	UT_hash_handle hh;
+};
+
+/* One service of one rule, or for autogroup:self its part for one owner. */
+struct policy_line {
+	const struct policy_key *key;
+	struct policy_ports *ports;
+	size_t n_ports;
+	bool any; /* "*" */
+	uint64_t *nodes; /* destinations by who they are; NULL: none */
+	struct ip_range *ranges; /* destinations by address, sorted */
+	size_t n_ranges;
+	uint64_t *concerns; /* nodes whose filter has this line */
+};
+
+/* A node as it was compiled. */
+struct policy_member {
+	struct ip_addr *addresses;
+	size_t n_addresses;
+	struct ip_range *subnets; /* approved routes but exit routes */
+	size_t n_subnets;
+	bool exit;
+	int owner; /* index of its user; -1: tagged or nobody's */
+	const char **attrs;
+	size_t n_attrs;
+};
+
+struct policy_address {
+	struct ip_addr ip;
+	size_t node;
+};
+
+/* Who has a use for a subnet. */
+struct policy_subnet {
+	struct ip_range range;
+	uint64_t *viewers;
+	UT_hash_handle hh; /* by range */
+};
+
+struct policy_result {
+	struct policy_member *members;
+	size_t n, words;
+	struct policy_address *addresses; /* of all nodes, sorted */
+	size_t n_addresses;
+	struct policy_source *sources;
+	struct policy_key *keys;
+	struct policy_line *lines;
+	size_t n_lines, max_lines;
+	uint64_t *peers; /* n rows */
+	uint64_t *exit_viewers;
+	struct policy_subnet *subnets;
+	char **attr_names;
+	size_t n_attr_names;
+};
+
+/* The node that has @ip; -1 if none has. */
+ssize_t policy_node_at(const struct policy_result *r, const struct ip_addr *ip);
+
+/* What is called the internet: where exit nodes lead. */
+const struct ip_set *policy_internet(void);
+/* Whether @ranges leave nothing of the internet out, in one family at least. */
+bool policy_is_internet(const struct ip_range *ranges, size_t n);
+
+/*
+ * Would a packet to @port go from @src to @dst? @proto 0: TCP or UDP. Whose the
+ * addresses are does not matter.
+ */
+bool policy_allows(const struct policy_result *r, const struct ip_addr *src,
+		   const struct ip_addr *dst, uint8_t proto, uint16_t port);
+
+/* policy_nodes.c: who is meant. */
+
+struct policy_resolver;
+struct policy_resolver *policy_resolver_new(const struct policy *p,
+					    struct policy_result *r,
+					    const struct policy_node *nodes);
+void policy_resolver_free(struct policy_resolver *rs);
+/*
+ * Adds the nodes that @s selects by who they are to @nodes; false: it selects
+ * by address. Not for autogroup:self and autogroup:internet.
+ */
+bool policy_resolve(struct policy_resolver *rs, const struct policy_selector *s,
+		    uint64_t *nodes);
+/* Adds the nodes with an address in @range to @nodes. */
+void policy_resolve_range(const struct policy_result *r,
+			  const struct ip_range *range, uint64_t *nodes);
+/* The nodes of a user; tagged ones are no longer his. */
+size_t policy_owners(const struct policy_resolver *rs);
+const uint64_t *policy_owner_nodes(struct policy_resolver *rs, size_t owner);
+
+#endif

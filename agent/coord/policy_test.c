@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: GPL-2.0
+/* A policy's own tests. */
+#include "coord/policy_test.h"
+
+#include <string.h>
+
+#include "coord/policy_compile.h"
+#include "coord/policy_result.h"
+#include "lib/util.h"
+
+/* The nodes there are, and imagined ones for whom there is none. */
+struct cast {
+	struct policy_node *nodes;
+	size_t n, n_real;
+	struct ip_addr *addresses; /* two for each imagined node */
+};
+
+/*
+ * Imagined addresses lie at the end of 100.127/16 and of a /64 of the tailnet's
+ * IPv6, where real ones are given out last; one that is in use is left out.
+ */
+static struct ip_addr imagined_address(const struct cast *c, unsigned int *next,
+				       unsigned int family)
+{
+	struct ip_addr a = { .family = 6,
+			     .b = { 0xfd, 0x7a, 0x11, 0x5c, 0xa1, 0xe0,
+				    0xff, 0xff } };
+	unsigned int v;
+	size_t i, k;
+
+	for (;;) {
+		v = 0x3ffffe - (*next)++ % 0x3ffffe;
+		if (family == 4)
+			a = ip_v4(100, (uint8_t)(64 | v >> 16),
+				  (uint8_t)(v >> 8), (uint8_t)v);
+		else
+			put_be32(a.b + 12, v);
+		for (i = 0; i < c->n_real; i++)
+			for (k = 0; k < c->nodes[i].n_addresses; k++)
+				if (ip_equal(&c->nodes[i].addresses[k], &a))
+					goto taken;
+		return a;
+taken:;
+	}
+}
+
+static void imagine(struct cast *c, const char *user, const char *const *tag,
+		    unsigned int next[2])
+{
+	struct policy_node *node = &c->nodes[c->n];
+	struct ip_addr *pair = &c->addresses[2 * (c->n - c->n_real)];
+
+	pair[0] = imagined_address(c, &next[0], 4);
+	pair[1] = imagined_address(c, &next[1], 6);
+	*node = (struct policy_node){ .user = user, .addresses = pair,
+				      .n_addresses = 2 };
+	if (tag) {
+		node->tags = tag;
+		node->n_tags = 1;
+	}
+	c->n++;
+}
+
+static bool has_user(const struct policy *p, const struct cast *c,
+		     const struct policy_user *u)
+{
+	size_t i;
+
+	for (i = 0; i < c->n_real; i++)
+		if (!c->nodes[i].n_tags && c->nodes[i].user &&
+		    policy_find_user(p, c->nodes[i].user) == u)
+			return true;
+	return false;
+}
+
+static bool has_tag(const struct cast *c, const char *tag)
+{
+	size_t i, k;
+
+	for (i = 0; i < c->n_real; i++)
+		for (k = 0; k < c->nodes[i].n_tags; k++)
+			if (!strcmp(c->nodes[i].tags[k], tag))
+				return true;
+	return false;
+}
+
+static void cast_init(struct cast *c, const struct policy *p,
+		      const struct policy_node *nodes, size_t n)
+{
+	size_t more = HASH_COUNT(p->users) + HASH_COUNT(p->tags) + 1, i;
+	struct policy_user *u, *next_user;
+	struct policy_tag *t, *next_tag;
+	unsigned int next[2] = { 0, 0 };
+	bool member = false;
+
+	memset(c, 0, sizeof(*c));
+	c->nodes = xcalloc(n + more, sizeof(*c->nodes));
+	c->addresses = xcalloc(2 * more, sizeof(*c->addresses));
+	for (i = 0; i < n; i++) {
+		c->nodes[i] = nodes[i];
+		member = member || !nodes[i].n_tags;
+	}
+	c->n = n;
+	c->n_real = n;
+	HASH_ITER(hh, p->users, u, next_user) {
+		member = true;
+		if (!has_user(p, c, u))
+			imagine(c, u->login, NULL, next);
+	}
+	HASH_ITER(hh, p->tags, t, next_tag)
+		if (!has_tag(c, t->name))
+			imagine(c, NULL, (const char *const *)&t->name, next);
+	if (!member)
+		imagine(c, "someone", NULL, next);
+}
+
+static void cast_clear(struct cast *c)
+{
+	free(c->nodes);
+	free(c->addresses);
+}
+
+struct run {
+	const struct policy *policy;
+	struct policy_report *report;
+	struct policy_result *result;
+	struct policy_resolver *resolver;
+};
+
+/* All addresses that @s stands for; with autogroup:self, those of @self. */
+static struct ip_set addresses_of(struct run *run,
+				  const struct policy_selector *s,
+				  const uint64_t *self)
+{
+	struct policy_result *r = run->result;
+	_cleanup_free_ uint64_t *nodes = xcalloc(r->words, sizeof(uint64_t));
+	struct ip_set set = { 0 };
+	size_t i, k;
+
+	if (s->what == POLICY_RANGE) {
+		/* an address that is no node's may be behind one */
+		ip_set_add(&set, &s->range);
+		return set;
+	}
+	if (s->what == POLICY_SELF)
+		bits_or(nodes, self, r->words);
+	else
+		policy_resolve(run->resolver, s, nodes);
+	bits_for_each(nodes, i, r->n)
+		for (k = 0; k < r->members[i].n_addresses; k++)
+			ip_set_add_ip(&set, &r->members[i].addresses[k]);
+	return set;
+}
+
+/* The untagged nodes of the users whose nodes @from are. */
+static uint64_t *own_nodes(const struct run *run, const struct ip_set *from)
+{
+	struct policy_result *r = run->result;
+	uint64_t *nodes = xcalloc(r->words, sizeof(uint64_t));
+	size_t i;
+
+	for (i = 0; i < from->n; i++) {
+		ssize_t at = policy_node_at(r, &from->ranges[i].first);
+		int owner = at < 0 ? -1 : r->members[at].owner;
+
+		if (owner >= 0)
+			bits_or(nodes,
+				policy_owner_nodes(run->resolver,
+						   (size_t)owner),
+				r->words);
+	}
+	return nodes;
+}
+
+/* How many of @to the address @from reaches. */
+static size_t count_reached(const struct run *run, const struct ip_addr *from,
+			    const struct ip_set *to, uint8_t proto,
+			    uint16_t port)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < to->n; i++)
+		n += policy_allows(run->result, from, &to->ranges[i].first,
+				   proto, port);
+	return n;
+}
+
+static bool one_family(const struct ip_addr *a, const struct ip_set *to)
+{
+	size_t i;
+
+	for (i = 0; i < to->n; i++)
+		if (to->ranges[i].first.family == a->family)
+			return true;
+	return false;
+}
+
+/*
+ * Accepted is what every address of the source can reach at one address of the
+ * destination at least; denied what none can at any.
+ */
+static bool meets(const struct run *run, const struct policy_test_case *t,
+		  const struct policy_expectation *e, const struct ip_set *from,
+		  const struct ip_set *to)
+{
+	size_t i, tried = 0;
+
+	for (i = 0; i < from->n; i++) {
+		const struct ip_addr *a = &from->ranges[i].first;
+		size_t reached;
+
+		if (!one_family(a, to))
+			continue;
+		tried++;
+		reached = count_reached(run, a, to, t->proto, e->port);
+		if (e->accept ? !reached : reached)
+			return false;
+	}
+	return !e->accept || tried;
+}
+
+static size_t run_test(struct run *run, const struct policy_test_case *t)
+{
+	struct ip_set from = addresses_of(run, &t->src, NULL), to;
+	_cleanup_free_ uint64_t *self = own_nodes(run, &from);
+	size_t i, failed = 0;
+
+	for (i = 0; i < t->n_expectations; i++) {
+		const struct policy_expectation *e = &t->expectations[i];
+		const char *what = NULL;
+
+		to = addresses_of(run, &e->dst, self);
+		if (!from.n)
+			what = "the source is nobody";
+		else if (!to.n)
+			what = "the destination is nobody";
+		else if (!meets(run, t, e, &from, &to))
+			what = e->accept ? "expected to be accepted, but denied" :
+					   "expected to be denied, but accepted";
+		ip_set_clear(&to);
+		if (!what)
+			continue;
+		failed++;
+		policy_note(run->report, false, e->place.line, e->place.column,
+			    "test failed: \"%.60s\" to \"%.60s\": %s",
+			    t->src_text, e->text, what);
+	}
+	ip_set_clear(&from);
+	return failed;
+}
+
+size_t policy_test(const struct policy *p, const struct policy_node *nodes,
+		   size_t n, struct policy_report *report)
+{
+	struct run run = { .policy = p, .report = report };
+	size_t i, failed = 0;
+	struct cast cast;
+
+	if (!p->n_tests)
+		return 0;
+	cast_init(&cast, p, nodes, n);
+	run.result = policy_compile(p, cast.nodes, cast.n);
+	run.resolver = policy_resolver_new(p, run.result, cast.nodes);
+	for (i = 0; i < p->n_tests; i++)
+		failed += run_test(&run, &p->tests[i]);
+	policy_resolver_free(run.resolver);
+	policy_result_free(run.result);
+	cast_clear(&cast);
+	policy_report_sort(report);
+	return failed;
+}
+
+struct policy *policy_load(const char *text, size_t len,
+			   const struct policy_node *nodes, size_t n,
+			   struct policy_report *report)
+{
+	struct policy *p = policy_parse(text, len, report);
+
+	if (p && policy_test(p, nodes, n, report)) {
+		policy_free(p);
+		return NULL;
+	}
+	return p;
+}
