@@ -173,7 +173,10 @@ bool policy_read_proto(struct policy_report *r, const struct hujson *at,
 		       const char *text, uint8_t *out);
 /* An address, a prefix, or "first-last". */
 bool policy_parse_range(const char *text, struct ip_range *out);
-/* A destination and its ports: @text up to the last colon, and what follows. */
+/*
+ * A destination up to its last colon (*@host, malloced, untouched on errors),
+ * and the ports behind it.
+ */
 bool policy_split_ports(struct policy_report *r, const struct hujson *at,
 			char **host, const char **ports);
 bool policy_ports_all(const struct policy_ports *ports, size_t n);

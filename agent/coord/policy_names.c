@@ -322,9 +322,10 @@ bool policy_split_ports(struct policy_report *r, const struct hujson *at,
 	copy = xstrdup(text);
 	copy[colon - text] = '\0';
 	*ports = colon + 1;
-	*host = copy;
-	if (*copy != '[')
+	if (*copy != '[') {
+		*host = copy;
 		return true;
+	}
 	/* [v6]:port and [v6]/bits:port */
 	end = strchr(copy, ']');
 	close = end ? end + 1 : "";
@@ -334,6 +335,7 @@ bool policy_split_ports(struct policy_report *r, const struct hujson *at,
 		    (!*close || *close == '/')) {
 			memmove(copy, copy + 1, strlen(copy + 1) + 1);
 			memmove(copy + strlen(copy), close, strlen(close) + 1);
+			*host = copy;
 			return true;
 		}
 	}
