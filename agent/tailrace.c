@@ -17,6 +17,7 @@ const struct cli_command cli_commands[] = {
 	{ "ping", "[flags] <peer>", "how a peer is reached", cmd_ping },
 	{ "ip", "[flags] [peer]", "addresses inside the tailnet", cmd_ip },
 	{ "netcheck", "[flags]", "what the way out looks like", cmd_netcheck },
+	{ "relay", "[flags]", "serve DERP and STUN", cmd_relay },
 	{ "version", "[flags]", "", cmd_version },
 	{ 0 }
 };

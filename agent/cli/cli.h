@@ -36,6 +36,7 @@ int cmd_ping(struct cli *c, int argc, char **argv);
 int cmd_ip(struct cli *c, int argc, char **argv);
 int cmd_netcheck(struct cli *c, int argc, char **argv);
 int cmd_version(struct cli *c, int argc, char **argv);
+int cmd_relay(struct cli *c, int argc, char **argv);
 int cmd_set(struct cli *c, int argc, char **argv);
 
 /* "tailrace: " and the text to standard error; returns 1. */

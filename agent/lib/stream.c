@@ -10,10 +10,12 @@
 
 #include "lib/util.h"
 
-#define INPUT_MIN 65536u
+#define INPUT_LEN 65536u
 #define OUTPUT_LEN 16384u
 /* What one turn reads or writes before others have theirs. */
 #define TURN_BYTES (512u << 10)
+/* Left-over input up to this is copied in front of what is read next. */
+#define COPY_MAX 4096u
 #define WHY_MAX 256
 
 enum io_result {
@@ -33,18 +35,23 @@ struct stream {
 	bool handshaking;
 	bool read_needs_write, write_needs_read;
 	bool want_write;
+	bool paused, yielded;
+	bool backlog; /* @in may hold what read() would take */
 	/* A callback may free us: then the outermost frame does it. */
 	bool busy, dead;
-	uint8_t *in;
-	size_t in_start, in_len, in_cap, in_max;
-	uint8_t out[OUTPUT_LEN]; /* TLS must retry with the same bytes */
+	size_t turn;
+	uint8_t *in; /* what the owner has not taken; NULL: nothing */
+	size_t in_len, in_cap, in_max;
+	uint8_t *out; /* what the socket has not; TLS retries with the same */
 	size_t out_start, out_len;
-	char why[WHY_MAX];
+	char *why; /* set: over */
 };
 
 static void destroy(struct stream *s)
 {
 	free(s->in);
+	free(s->out);
+	free(s->why);
 	free(s);
 }
 
@@ -57,7 +64,7 @@ static void shut(struct stream *s)
 	event_free(s->readable);
 	event_free(s->writable);
 	if (s->ssl) {
-		if (!s->handshaking && !s->why[0])
+		if (!s->handshaking && !s->why)
 			SSL_shutdown(s->ssl);
 		SSL_free(s->ssl);
 		ERR_clear_error();
@@ -84,6 +91,15 @@ SSL *stream_ssl(const struct stream *s)
 	return s->ssl;
 }
 
+static void set_why(struct stream *s, const char *prefix, const char *text)
+{
+	char why[WHY_MAX];
+
+	snprintf(why, sizeof(why), "%s%s", prefix, text ? text : "unknown error");
+	free(s->why);
+	s->why = xstrdup(why);
+}
+
 /* Sets the reason from OpenSSL's queue and errno. */
 static void explain(struct stream *s, int ssl_error)
 {
@@ -92,19 +108,16 @@ static void explain(struct stream *s, int ssl_error)
 						 X509_V_OK;
 
 	if (verify != X509_V_OK)
-		snprintf(s->why, sizeof(s->why), "TLS: certificate: %s",
-			 X509_verify_cert_error_string(verify));
+		set_why(s, "TLS: certificate: ",
+			X509_verify_cert_error_string(verify));
 	else if (ssl_error == SSL_ERROR_ZERO_RETURN ||
 		 ERR_GET_REASON(e) == SSL_R_UNEXPECTED_EOF_WHILE_READING)
-		snprintf(s->why, sizeof(s->why), "closed by the other side");
+		set_why(s, "", "closed by the other side");
 	else if (e)
-		snprintf(s->why, sizeof(s->why), "TLS: %s",
-			 ERR_reason_error_string(e) ?
-				 ERR_reason_error_string(e) :
-				 "unknown error");
+		set_why(s, "TLS: ", ERR_reason_error_string(e));
 	else
-		snprintf(s->why, sizeof(s->why), "%s",
-			 errno ? strerror(errno) : "closed by the other side");
+		set_why(s, "", errno ? strerror(errno) :
+				       "closed by the other side");
 	ERR_clear_error();
 }
 
@@ -164,100 +177,181 @@ static enum io_result do_write(struct stream *s, const uint8_t *buf, size_t len,
 	return IO_END;
 }
 
+/* Input that is being read: on the stack, or in a buffer of the stream's. */
+struct input {
+	uint8_t *at;
+	size_t len, cap;
+};
+
 /* Gives the input to the owner, frame by frame; moves the rest to the front. */
-static void deliver(struct stream *s)
+static void deliver(struct stream *s, struct input *in)
 {
-	while (s->in_len) {
-		size_t took = s->ops->read(s->ctx, s->in + s->in_start,
-					   s->in_len);
+	size_t start = 0;
+
+	while (start < in->len && !s->paused && !s->yielded) {
+		size_t took = s->ops->read(s->ctx, in->at + start,
+					   in->len - start);
 
 		if (s->dead)
 			return;
 		if (!took)
 			break;
-		s->in_start += took;
-		s->in_len -= took;
+		start += took;
 	}
-	if (s->in_start && s->in_len)
-		memmove(s->in, s->in + s->in_start, s->in_len);
-	s->in_start = 0;
-	if (!s->in_len && s->in_cap > INPUT_MIN) {
-		/* A rare big frame; do not keep its memory. */
-		free(s->in);
-		s->in = xmalloc(INPUT_MIN);
-		s->in_cap = INPUT_MIN;
-	}
+	if (start && start < in->len)
+		memmove(in->at, in->at + start, in->len - start);
+	in->len -= start;
+	s->backlog = in->len && (s->paused || s->yielded);
 }
 
-/* Makes room for more input; IO_END if the owner cannot use what is there. */
-static enum io_result make_room(struct stream *s)
+/*
+ * A bit of left-over input goes to the front of the stack's buffer; what is
+ * more has, and grows, one of its own, so that a large frame that comes in small
+ * pieces is not copied again and again.
+ */
+static void begin_input(struct stream *s, struct input *in, uint8_t *stack)
 {
-	if (s->in_len < s->in_cap)
-		return IO_OK;
-	if (s->in_cap >= s->in_max) {
-		snprintf(s->why, sizeof(s->why), "too much in one piece");
+	if (s->in_len <= COPY_MAX) {
+		in->at = stack;
+		in->cap = s->turn < INPUT_LEN - COPY_MAX ? s->turn + COPY_MAX :
+							   INPUT_LEN;
+		if (s->in_len)
+			memcpy(stack, s->in, s->in_len);
+	} else {
+		size_t cap = s->in_len < INPUT_LEN / 2 ? INPUT_LEN :
+							 2 * s->in_len;
+
+		if (cap > s->in_max)
+			cap = s->in_max;
+		if (cap > s->in_cap) {
+			s->in = xrealloc(s->in, cap, 1);
+			s->in_cap = cap;
+		}
+		in->at = s->in;
+		in->cap = s->in_cap;
+	}
+	in->len = s->in_len;
+}
+
+static void end_input(struct stream *s, const struct input *in)
+{
+	if (!in->len) {
+		free(s->in);
+		s->in = NULL;
+		s->in_cap = 0;
+	} else if (in->at != s->in) {
+		if (s->in_cap < in->len) {
+			free(s->in);
+			s->in = xmalloc(in->len);
+			s->in_cap = in->len;
+		}
+		memcpy(s->in, in->at, in->len);
+	}
+	s->in_len = in->len;
+}
+
+static enum io_result read_turn(struct stream *s, struct input *in)
+{
+	enum io_result r = IO_OK;
+	size_t turn = 0;
+
+	if (s->backlog) {
+		deliver(s, in);
+		if (s->dead)
+			return IO_END;
+	}
+	while (turn < s->turn && !s->paused && !s->yielded) {
+		size_t n = 0;
+
+		if (in->len < in->cap)
+			r = do_read(s, in->at + in->len, in->cap - in->len, &n);
+		in->len += n;
+		turn += n;
+		if (r == IO_OK && in->len < in->cap)
+			continue;
+		deliver(s, in);
+		while (r == IO_END && s->yielded && !s->dead) {
+			s->yielded = false; /* there is no other turn */
+			deliver(s, in);
+		}
+		if (s->dead || r != IO_OK)
+			return s->dead ? IO_END : r;
+		if (in->len == in->cap) /* to be continued in a larger one */
+			break;
+	}
+	deliver(s, in);
+	if (s->dead)
+		return IO_END;
+	if (in->len >= s->in_max && !s->paused && !s->yielded) {
+		set_why(s, "", "too much in one piece");
 		return IO_END;
 	}
-	s->in_cap = 2 * s->in_cap < s->in_max ? 2 * s->in_cap : s->in_max;
-	s->in = xrealloc(s->in, s->in_cap, 1);
 	return IO_OK;
 }
 
 static enum io_result pump_in(struct stream *s)
 {
-	size_t turn = 0;
+	uint8_t stack[INPUT_LEN];
+	enum io_result r;
+	struct input in;
 
-	s->read_needs_write = false;
-	while (turn < TURN_BYTES) {
-		size_t n = 0;
-		enum io_result r = make_room(s);
-
-		if (r == IO_OK)
-			r = do_read(s, s->in + s->in_len,
-				    s->in_cap - s->in_len, &n);
-		s->in_len += n;
-		turn += n;
-		if (r != IO_OK || s->in_len == s->in_cap) {
-			deliver(s);
-			if (s->dead || r == IO_END)
-				return IO_END;
-		}
-		if (r == IO_WANT_WRITE)
-			s->read_needs_write = true;
-		if (r != IO_OK)
-			return r;
-	}
-	deliver(s);
+	s->read_needs_write = s->yielded = false;
+	begin_input(s, &in, stack);
+	r = read_turn(s, &in);
 	if (s->dead)
 		return IO_END;
-	/* OpenSSL may hold the rest: epoll would not tell. */
-	event_active(s->readable, EV_READ, 0);
-	return IO_OK;
+	end_input(s, &in);
+	if (r == IO_WANT_WRITE)
+		s->read_needs_write = true;
+	/* We or OpenSSL may hold the rest: epoll would not tell. */
+	if ((r == IO_OK || s->yielded) && !s->paused)
+		event_active(s->readable, EV_READ, 0);
+	return r;
+}
+
+/* Keeps what the socket did not take of @buf. */
+static void keep_output(struct stream *s, const uint8_t *buf, size_t n)
+{
+	s->out = xmalloc(n);
+	memcpy(s->out, buf, n);
+	s->out_start = 0;
+	s->out_len = n;
 }
 
 static enum io_result pump_out(struct stream *s)
 {
+	uint8_t stack[OUTPUT_LEN];
 	size_t turn = 0;
 
 	s->write_needs_read = false;
 	while (turn < TURN_BYTES) {
+		const uint8_t *buf = stack;
+		size_t n = 0, len = s->out_len;
 		enum io_result r;
-		size_t n = 0;
 
-		if (!s->out_len) {
-			s->out_start = 0;
-			s->out_len = s->ops->fill(s->ctx, s->out, OUTPUT_LEN);
+		if (s->out) {
+			buf = s->out + s->out_start;
+		} else {
+			len = s->ops->fill(s->ctx, stack, sizeof(stack));
 			if (s->dead)
 				return IO_END;
-			if (!s->out_len) {
+			if (!len) {
 				s->want_write = false;
 				return IO_OK;
 			}
 		}
-		r = do_write(s, s->out + s->out_start, s->out_len, &n);
-		s->out_start += n;
-		s->out_len -= n;
+		r = do_write(s, buf, len, &n);
 		turn += n;
+		if (s->out) {
+			s->out_start += n;
+			s->out_len -= n;
+			if (!s->out_len) {
+				free(s->out);
+				s->out = NULL;
+			}
+		} else if (n < len) {
+			keep_output(s, buf + n, len - n);
+		}
 		if (r == IO_WANT_READ)
 			s->write_needs_read = true;
 		if (r != IO_OK)
@@ -272,7 +366,7 @@ static enum io_result handshake(struct stream *s)
 		int ret;
 
 		errno = 0;
-		ret = SSL_connect(s->ssl);
+		ret = SSL_do_handshake(s->ssl);
 		if (ret <= 0)
 			return ssl_result(s, ret);
 	}
@@ -297,12 +391,12 @@ static void run(struct stream *s, short what)
 		bool in = what & EV_READ, out = what & EV_WRITE;
 
 		r = IO_OK;
-		if (in || (out && s->read_needs_write))
+		if (!s->paused && (in || (out && s->read_needs_write)))
 			r = pump_in(s);
-		if (r != IO_END && (s->want_write || s->out_len) &&
+		if (r != IO_END && (s->want_write || s->out) &&
 		    (out || (in && s->write_needs_read))) {
 			r = pump_out(s);
-			if (r == IO_OK && s->want_write) /* had its turn */
+			if (r == IO_OK && (s->want_write || s->out)) /* had its turn */
 				event_active(s->writable, EV_WRITE, 0);
 			wait_writable = r == IO_WANT_WRITE;
 		}
@@ -310,7 +404,7 @@ static void run(struct stream *s, short what)
 	if (!s->dead && r == IO_END) {
 		event_del(s->readable);
 		event_del(s->writable);
-		s->ops->closed(s->ctx, s->why);
+		s->ops->closed(s->ctx, s->why ? s->why : "");
 	} else if (!s->dead && (wait_writable || s->read_needs_write)) {
 		event_add(s->writable, NULL);
 	}
@@ -337,6 +431,35 @@ void stream_want_write(struct stream *s)
 		event_active(s->writable, EV_WRITE, 0);
 }
 
+void stream_set_turn(struct stream *s, size_t bytes)
+{
+	s->turn = bytes ? bytes : TURN_BYTES;
+}
+
+void stream_yield(struct stream *s)
+{
+	s->yielded = true;
+}
+
+void stream_pause(struct stream *s, bool paused)
+{
+	if (s->dead || s->paused == paused)
+		return;
+	s->paused = paused;
+	if (paused) {
+		event_del(s->readable);
+	} else {
+		event_add(s->readable, NULL);
+		/* We or OpenSSL may hold something. */
+		event_active(s->readable, EV_READ, 0);
+	}
+}
+
+bool stream_is_blocked(const struct stream *s)
+{
+	return s->out;
+}
+
 struct stream *stream_new(struct event_base *base, int fd, SSL *ssl,
 			  size_t max_input, const struct stream_ops *ops,
 			  void *ctx)
@@ -349,13 +472,18 @@ struct stream *stream_new(struct event_base *base, int fd, SSL *ssl,
 	s->fd = fd;
 	s->ssl = ssl;
 	s->handshaking = true;
-	s->in_max = max_input > INPUT_MIN ? max_input : INPUT_MIN;
-	s->in_cap = INPUT_MIN;
-	s->in = xmalloc(s->in_cap);
+	s->in_max = max_input > INPUT_LEN ? max_input : INPUT_LEN;
+	s->turn = TURN_BYTES;
 	if (ssl) {
 		SSL_set_fd(ssl, fd);
-		SSL_set_connect_state(ssl);
-		SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE);
+		if (SSL_is_server(ssl))
+			SSL_set_accept_state(ssl);
+		else
+			SSL_set_connect_state(ssl);
+		/* What is left over moves to a buffer of its own. */
+		SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE |
+					  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+					  SSL_MODE_RELEASE_BUFFERS);
 		SSL_set_read_ahead(ssl, 1);
 	}
 	s->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_event, s);

@@ -47,8 +47,7 @@ struct relayd_client {
 	void *io_ctx;
 	enum relayd_client_state state;
 	struct derp_client_info info; /* its mesh key is wiped after login */
-	bool home, home_told;
-	bool watcher;
+	bool home, watcher;
 	uint64_t opened_ns;
 	uint32_t skip; /* what is left of a frame nobody knows */
 	/* Frames of our own to be written, ahead of packets. */
@@ -56,16 +55,20 @@ struct relayd_client {
 		send_restarting;
 	uint8_t pong[DERP_PING_LEN];
 	uint32_t restarting_ms, restarting_try_ms;
-	struct relayd_gone *gone; /* being written */
+	struct relayd_sub *gone; /* whose end is being told */
 	struct key not_here[4];	  /* PeerGone(not here) to be written */
 	unsigned int n_not_here;
 	struct relayd_limit not_here_limit, rate;
 	struct event *rate_timer;
-	struct relayd_packet *partial; /* longer than a record; its rest */
+	struct relayd_packet *partial; /* longer than fill() had room for */
 	size_t partial_at;
-	void *admission; /* of whoever is being asked */
+	void *admission; /* for whoever is being asked */
 };
 
+/*
+ * For a connection from @remote, on @worker's thread; @not_ideal: it said that
+ * this is not the node it should be at. ServerKey is to be written at once.
+ */
 struct relayd_client *relayd_client_new(struct relayd_worker *worker,
 					const struct relayd_client_io *io,
 					void *io_ctx,

@@ -47,20 +47,22 @@ struct relayd_ring {
 	uint8_t head, n;
 };
 
-struct relayd_gone;
+struct relayd_sub;
 
 struct relayd_queue {
 	pthread_mutex_t lock;
 	struct relayd_worker *worker; /* whose loop writes it out */
 	/*
 	 * On the worker's thread: there is something to write. Comes once, and
-	 * again only after relayd_queue_take() has found nothing.
+	 * again only after relayd_queue_take() has found nothing. Only marks
+	 * the connection: locks are held.
 	 */
 	void (*wake)(struct relayd_queue *q);
 	bool closed, pending;
+	bool doomed; /* the connection is to be closed; atomic */
 	uint8_t turn; /* of the rings */
 	struct relayd_ring data, disco;
-	struct relayd_gone *gone; /* keys whose end is to be told; table.h */
+	struct relayd_sub *gone; /* whose end is to be told; see table.h */
 	/* In the worker's list of queues to wake; its lock, not ours. */
 	struct relayd_queue *prev, *next;
 	bool woken;
@@ -77,10 +79,12 @@ void relayd_queue_close(struct relayd_queue *q);
 /*
  * Takes over @p. From the thread of @me, whose statistics get the drops. The
  * caller makes sure that @q lives: by the table's lock, see table.h. The wake of
- * another worker is sent by relayd_worker_flush().
+ * another worker goes with the next relayd_worker_flush().
  */
 void relayd_queue_push(struct relayd_queue *q, struct relayd_worker *me,
 		       struct relayd_packet *p);
+/* Has the connection closed by its own worker. */
+void relayd_queue_doom(struct relayd_queue *q, struct relayd_worker *me);
 /* Wakes the queue for something that is not a packet. */
 void relayd_queue_kick(struct relayd_queue *q, struct relayd_worker *me);
 
@@ -88,11 +92,11 @@ void relayd_queue_kick(struct relayd_queue *q, struct relayd_worker *me);
  * What is to be written next, oldest first in each ring, the rings in turns: as
  * many packets as have @room bytes together, each counted with @overhead, but at
  * least one if there is any; at most @max. *@gone gets the list of keys to be
- * told of, the caller's now. Returns how many; 0 with no *@gone: the next push
+ * told of, the caller's now (utlist, doubly linked). Returns how many; 0 with no *@gone: the next push
  * wakes again.
  */
 size_t relayd_queue_take(struct relayd_queue *q, size_t room, size_t overhead,
 			 struct relayd_packet **out, size_t max,
-			 struct relayd_gone **gone);
+			 struct relayd_sub **gone);
 
 #endif

@@ -19,14 +19,16 @@
  * connections.
  */
 struct relayd_client;
+struct relayd_listener;
+struct relayd_stund;
 
 struct relayd_config {
-	const char *listen;   /* "[ADDR]:PORT" */
+	struct endpoint listen; /* of both families if the address is :: */
 	const char *hostname; /* in the certificate */
 	const char *cert_dir;
 	const char *key_file; /* {"PrivateKey":"privkey:…"} */
 	const char *user;     /* "" or NULL: stay */
-	const char *home;     /* "", "blank" or a URL for / */
+	const char *home;     /* "", "blank" or a URL for "/" */
 	const char *rate_file;
 	const char *mesh_key_file;
 	int http_port; /* -1: none */
@@ -63,9 +65,30 @@ struct relayd {
 	unsigned int n_workers;
 	const struct relayd_admission *admission; /* NULL: everybody */
 	void *admission_ctx;
+	struct relayd_listener *listeners;
+	struct relayd_stund *stun;
+	struct relayd_limit accept_limit;
+	bool stopping;
 	pthread_mutex_t lock; /* guards the next three */
 	SSL_CTX *tls;
 	uint64_t rate, burst; /* a client's; 0: no limit */
 };
+
+/*
+ * Reads the relay's private key from @path, and makes that file when there is
+ * none. 0 or a negative errno, logged.
+ */
+int relayd_key_load(const char *path, struct key *private_key);
+
+/*
+ * Everything that needs rights: keys, certificate, sockets; then becomes
+ * @config's user. @config outlives the server. NULL after an error, logged.
+ */
+struct relayd *relayd_new(const struct relayd_config *config);
+/* Until SIGINT or SIGTERM. Returns the exit status. */
+int relayd_run(struct relayd *s);
+void relayd_free(struct relayd *s);
+/* The certificate, the rate file: on SIGHUP. What cannot be read stays. */
+void relayd_reload(struct relayd *s);
 
 #endif

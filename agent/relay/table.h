@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <uthash.h>
 
+#include "lib/addr.h"
 #include "lib/key.h"
 #include "relay/queue.h"
 
@@ -64,8 +65,9 @@ struct relayd_sub {
 	struct key key;
 	uint64_t hash;
 	struct relayd_queue *queue;
-	struct relayd_entry *entry; /* NULL: has left, in the queue's list */
-	struct relayd_sub *prev, *next;
+	/* Under the shard's lock; NULL: has left, on its way to be told. */
+	struct relayd_entry *entry;
+	struct relayd_sub *prev, *next; /* of the entry, then of the queue */
 	UT_hash_handle hh;
 };
 
@@ -144,11 +146,11 @@ void relayd_table_subscribe(struct relayd_table *t, struct relayd_worker *me,
 			    uint64_t hash);
 
 /*
- * The list that relayd_queue_take() gave: copies the key and frees the head;
- * false at its end.
+ * Takes the next key off the list that relayd_queue_take() gave; false at its
+ * end. On the seat's worker.
  */
-bool relayd_gone_next(struct relayd_seat *seat, struct relayd_gone **list,
-		      struct key *key);
+bool relayd_table_gone(struct relayd_seat *seat, struct relayd_sub **list,
+		       struct key *key);
 
 /* Every connection of @key, with its shard locked (ClosePeer). */
 void relayd_table_each(struct relayd_table *t, const struct key *key,

@@ -34,6 +34,7 @@ struct relayd_worker {
 	/* Workers whose mail we have filled, to be told by a flush. */
 	struct relayd_worker *to_flush[RELAYD_WORKERS_MAX];
 	unsigned int n_to_flush;
+	struct event *flush;
 
 	pthread_t thread;
 	bool running;
@@ -50,7 +51,9 @@ struct relayd_worker *relayd_worker_new(struct relayd *server,
 					unsigned int index);
 /* 0 or a negative errno. */
 int relayd_worker_start(struct relayd_worker *w);
-/* Ends the thread's loop and joins it, if there is one; frees. */
+/* Ends the thread's loop, after the tasks so far, and joins it. */
+void relayd_worker_stop(struct relayd_worker *w);
+/* After the stop of all workers that might wake it. */
 void relayd_worker_free(struct relayd_worker *w);
 
 /* Runs @fn on @w's thread, soon and in order. From any thread. */
@@ -60,7 +63,10 @@ void relayd_worker_post(struct relayd_worker *w, void (*fn)(void *arg),
 /* For queue.c: @q has something to write. */
 void relayd_worker_wake(struct relayd_worker *me, struct relayd_queue *q);
 void relayd_worker_forget(struct relayd_worker *w, struct relayd_queue *q);
-/* Tells the workers whose queues were woken since the last flush. */
+/*
+ * Tells the workers whose queues were woken since the last flush. Comes by
+ * itself at the end of this turn of the loop; call it to be quick.
+ */
 void relayd_worker_flush(struct relayd_worker *me);
 
 /* Uniform in [0, n). */
