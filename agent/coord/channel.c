@@ -39,9 +39,9 @@ struct channel {
 	struct key machine_key;
 	uint16_t version;
 	bool leaving; /* GOAWAY is said */
+	bool broken; /* by the client's HTTP/2 */
 	size_t tokens; /* requests it may still begin now */
 	uint64_t refilled;
-	const char *invalid; /* HTTP/2 broken by the client: how */
 	struct channel *prev, *next; /* machine->channels */
 };
 
@@ -118,11 +118,8 @@ static void pump_out(struct channel *ch)
 	if (c->closing)
 		return;
 	if (!nghttp2_session_want_read(ch->http) &&
-	    !nghttp2_session_want_write(ch->http)) {
-		if (ch->invalid)
-			conn_log(c, "malformed HTTP/2: %s", ch->invalid);
-		conn_finish(c, ch->invalid ? DROP_HTTP2 : DROP_END);
-	}
+	    !nghttp2_session_want_write(ch->http))
+		conn_finish(c, ch->broken ? DROP_HTTP2 : DROP_END);
 }
 
 static void on_pump(evutil_socket_t fd, short what, void *arg)
@@ -387,11 +384,32 @@ static int on_data(nghttp2_session *http, uint8_t flags, int32_t id,
 	return 0;
 }
 
+/* What nghttp2 answers to malformed frames says what was wrong. */
+static void note_error(struct channel *ch, const nghttp2_frame *frame)
+{
+	const nghttp2_goaway *g = &frame->goaway;
+
+	if (frame->hd.type == NGHTTP2_GOAWAY && g->error_code) {
+		ch->broken = true;
+		conn_log(ch->conn, "malformed HTTP/2: %.*s",
+			 g->opaque_data_len ? (int)g->opaque_data_len : 99,
+			 g->opaque_data_len ?
+				 (const char *)g->opaque_data :
+				 nghttp2_http2_strerror(g->error_code));
+	} else if (frame->hd.type == NGHTTP2_RST_STREAM &&
+		   frame->rst_stream.error_code != NGHTTP2_NO_ERROR &&
+		   frame->rst_stream.error_code != NGHTTP2_CANCEL) {
+		conn_log(ch->conn, "HTTP/2 request refused: %s",
+			 nghttp2_http2_strerror(frame->rst_stream.error_code));
+	}
+}
+
 /* After an answer to half a request its rest is not wanted. */
 static int on_sent(nghttp2_session *http, const nghttp2_frame *frame, void *arg)
 {
 	struct request *r;
 
+	note_error(arg, frame);
 	if (!(frame->hd.flags & NGHTTP2_FLAG_END_STREAM) ||
 	    (frame->hd.type != NGHTTP2_HEADERS &&
 	     frame->hd.type != NGHTTP2_DATA))
@@ -419,15 +437,6 @@ static int on_stream_close(nghttp2_session *http, int32_t id, uint32_t error,
 	request_free(r);
 	if (!ch->conn->n_requests)
 		idle_from_now(ch->conn);
-	return 0;
-}
-
-static int on_invalid(nghttp2_session *http, const nghttp2_frame *frame,
-		      int error, void *arg)
-{
-	struct channel *ch = arg;
-
-	ch->invalid = nghttp2_strerror(error);
 	return 0;
 }
 
@@ -459,8 +468,6 @@ static nghttp2_session *http_session(struct channel *ch)
 	nghttp2_session_callbacks_set_on_frame_send_callback(cb, on_sent);
 	nghttp2_session_callbacks_set_on_stream_close_callback(cb,
 							       on_stream_close);
-	nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(
-		cb, on_invalid);
 	nghttp2_session_callbacks_set_data_source_read_length_callback(
 		cb, read_length);
 	must(nghttp2_option_new(&option));

@@ -231,7 +231,7 @@ static void raw_send(struct raw *r, const void *data, size_t n)
 	bufferevent_write(r->bev, data, n);
 }
 
-static struct raw *raw_say(struct world *w, const char *text)
+static inline struct raw *raw_say(struct world *w, const char *text)
 {
 	struct raw *r = raw_new(w, w->port);
 
