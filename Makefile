@@ -10,7 +10,8 @@
 #   make check-net                 networks of namespaces
 #   make check-interop             against headscale, tailscaled and derper
 #   make kmod KDIR=DIR             tailrace.ko for the kernel built in DIR
-#   make install DESTDIR=DIR       as a package would
+#   make install [DESTDIR=DIR]     as a package would; without DESTDIR also
+#                                  the user, and the module by DKMS
 
 PKGS := libevent libevent_openssl openssl libsodium libnghttp2 json-c \
 	libzstd libmnl libnl-3.0 libnl-route-3.0 libnftables libseccomp libcap \
@@ -274,8 +275,19 @@ install: agent
 		$(DESTDIR)/usr/lib/systemd/system/tailraced.service
 	install -D -m 644 scripts/tailrace.sysusers \
 		$(DESTDIR)/usr/lib/sysusers.d/tailrace.conf
+	install -D -m 644 scripts/tailrace.tmpfiles \
+		$(DESTDIR)/usr/lib/tmpfiles.d/tailrace.conf
+	rm -rf $(SOURCE)
 	install -d $(SOURCE)
 	cp -a Kbuild dkms.conf kmod uapi $(SOURCE)/
+ifeq ($(DESTDIR),)
+	systemd-sysusers tailrace.conf
+	systemd-tmpfiles --create tailrace.conf
+	! dkms status tailrace/$(VERSION) | grep -q . || \
+		dkms remove tailrace/$(VERSION) --all
+	dkms install tailrace/$(VERSION)
+	! test -d /run/systemd/system || systemctl daemon-reload
+endif
 
 clean:
 	rm -rf build

@@ -15,6 +15,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "engine/agent.h"
@@ -209,12 +210,29 @@ static int prepare(const struct options *o, const struct passwd *pw)
 	return fd;
 }
 
+/*
+ * The engine ends when the kernel process has closed their stream, or has ended
+ * before: its failure is the daemon's, so that the service is restarted.
+ */
+static int engine_status(pid_t engine)
+{
+	int status;
+
+	while (waitpid(engine, &status, 0) < 0)
+		if (errno != EINTR)
+			return 1;
+	if (WIFSIGNALED(status)) /* told to end when it was ending already */
+		return WTERMSIG(status) != SIGTERM && WTERMSIG(status) != SIGINT;
+	return WEXITSTATUS(status);
+}
+
 static int start(const struct options *o)
 {
 	const struct passwd *pw = getpwnam(o->user);
 	int stream[2], broker[2], api, err;
 	const char *what;
 	pid_t engine;
+	int status;
 
 	if (!pw) {
 		log_error("there is no user '%s': 'make install' makes it, or "
@@ -240,8 +258,10 @@ static int start(const struct options *o)
 		close(stream[1]);
 		close(broker[1]);
 		log_init("tailraced[kernel]", o->verbose);
-		return kernel_process_run(stream[0], broker[0], engine,
-					  pw->pw_uid, pw->pw_gid);
+		status = kernel_process_run(stream[0], broker[0], engine,
+					    pw->pw_uid, pw->pw_gid);
+		err = engine_status(engine);
+		return status ? status : err;
 	}
 	close(stream[0]);
 	close(broker[0]);

@@ -406,6 +406,23 @@ def enter(name):
     os.close(fd)
 
 
+def replies(name):
+    """Echo replies that a namespace's kernel has taken in."""
+    text = sh("ip netns exec %s cat /proc/net/snmp" % name)
+    names, values = re.findall(r'^IcmpMsg:(.*)', text, re.M) or ('', '')
+    return int(dict(zip(names.split(), values.split())).get('InType0', 0))
+
+
+def answered(name, count, before, seconds=10):
+    """
+    How many of the count pings that namespace sent since replies() was before
+    were answered, late ones included: ping itself gives the last one no more
+    than its interval once it has got any.
+    """
+    until(lambda: replies(name) - before >= count, seconds)
+    return replies(name) - before
+
+
 class inside:
     """with inside('a'): ... runs in namespace a and comes back."""
 
