@@ -18,6 +18,7 @@ const struct cli_command cli_commands[] = {
 	{ "ip", "[flags] [peer]", "addresses inside the tailnet", cmd_ip },
 	{ "netcheck", "[flags]", "what the way out looks like", cmd_netcheck },
 	{ "relay", "[flags]", "serve DERP and STUN", cmd_relay },
+	{ "coord", "<command>", "a coordination server", cmd_coord },
 	{ "version", "[flags]", "", cmd_version },
 	{ 0 }
 };

@@ -38,6 +38,7 @@ int cmd_netcheck(struct cli *c, int argc, char **argv);
 int cmd_version(struct cli *c, int argc, char **argv);
 int cmd_relay(struct cli *c, int argc, char **argv);
 int cmd_set(struct cli *c, int argc, char **argv);
+int cmd_coord(struct cli *c, int argc, char **argv);
 
 /* "tailrace: " and the text to standard error; returns 1. */
 int cli_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
@@ -49,6 +50,20 @@ int cli_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
  */
 int cli_request(struct cli *c, const char *method, const char *path,
 		struct json_object *body, struct json_object **reply);
+
+/* The API of a daemon on this host: HTTP on a unix socket. */
+struct cli_api {
+	const char *socket;
+	const char *base; /* of URLs, with a '/' at its end */
+	const char *daemon, *start; /* its name; what starts it */
+};
+
+/*
+ * As cli_request(), of any daemon. A refusal that came as JSON is in *@reply,
+ * too; its "error" has been said.
+ */
+int cli_call(const struct cli_api *api, const char *method, const char *path,
+	     struct json_object *body, struct json_object **reply);
 
 /* cli_request() of the status, with peers or without; NULL after an error. */
 struct json_object *cli_status(struct cli *c, bool peers);

@@ -43,16 +43,26 @@ static size_t on_data(char *data, size_t size, size_t n, void *arg)
 	return n;
 }
 
-static int explain(CURLcode err, const struct cli *c)
+static int explain(CURLcode err, const struct cli_api *api)
 {
 	if (err == CURLE_COULDNT_CONNECT)
-		return cli_error("tailraced does not answer on %s: is it running? (systemctl start tailraced)",
-				 c->socket);
-	return cli_error("talking to tailraced: %s", curl_easy_strerror(err));
+		return cli_error("%s does not answer on %s: is it running? (%s)",
+				 api->daemon, api->socket, api->start);
+	return cli_error("talking to %s: %s", api->daemon,
+			 curl_easy_strerror(err));
 }
 
-int cli_request(struct cli *c, const char *method, const char *path,
-		struct json_object *body, struct json_object **reply)
+/* What a refusal says: "error" of an object, or its first line. */
+static int refused(struct reply *r, struct json_object *o)
+{
+	r->text[strcspn(r->text, "\n")] = '\0';
+	if (json_object_is_type(o, json_type_object))
+		return cli_error("%s", cli_text(o, "error"));
+	return cli_error("%s", *r->text ? r->text : "request refused");
+}
+
+int cli_call(const struct cli_api *api, const char *method, const char *path,
+	     struct json_object *body, struct json_object **reply)
 {
 	struct reply r = { .text = xstrdup("") };
 	const char *text = body ? json_object_to_json_string_ext(
@@ -65,10 +75,9 @@ int cli_request(struct cli *c, const char *method, const char *path,
 	int status = 0;
 
 	*reply = NULL;
-	snprintf(url, sizeof(url), "http://local-tailscaled.sock/localapi/v0/%s",
-		 path);
+	snprintf(url, sizeof(url), "%s%s", api->base, path);
 	curl_easy_setopt(curl, CURLOPT_URL, url);
-	curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, c->socket);
+	curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, api->socket);
 	curl_easy_setopt(curl, CURLOPT_PROXY, "");
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_data);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, &r);
@@ -79,15 +88,31 @@ int cli_request(struct cli *c, const char *method, const char *path,
 	err = curl_easy_perform(curl);
 	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &code);
 	curl_easy_cleanup(curl);
-	if (err) {
-		status = explain(err, c);
-	} else if (code / 100 != 2) {
-		r.text[strcspn(r.text, "\n")] = '\0';
-		status = cli_error("%s", *r.text ? r.text : "request refused");
-	} else if (r.n) {
+	if (!err && r.n)
 		*reply = json_tokener_parse(r.text);
-	}
+	if (err)
+		status = explain(err, api);
+	else if (code / 100 != 2)
+		status = refused(&r, *reply);
 	free(r.text);
+	return status;
+}
+
+int cli_request(struct cli *c, const char *method, const char *path,
+		struct json_object *body, struct json_object **reply)
+{
+	struct cli_api api = {
+		.socket = c->socket,
+		.base = "http://local-tailscaled.sock/localapi/v0/",
+		.daemon = "tailraced",
+		.start = "systemctl start tailraced",
+	};
+	int status = cli_call(&api, method, path, body, reply);
+
+	if (status) {
+		json_object_put(*reply);
+		*reply = NULL;
+	}
 	return status;
 }
 

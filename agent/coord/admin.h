@@ -51,8 +51,6 @@ struct json_object;
 
 /* Requests larger than this are refused. */
 #define ADMIN_BODY_MAX (3u << 20)
-/* Connections at once; more wait in the listen queue. */
-#define ADMIN_CONNECTIONS_MAX 64
 
 /*
  * Serves @c on a socket at @path, where it replaces a stale one. NULL, having

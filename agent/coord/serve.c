@@ -18,11 +18,11 @@
 #include "cli/cli.h"
 #include "cli/flags.h"
 #include "control/url.h"
+#include "coord/admin.h"
 #include "coord/coord.h"
 #include "lib/log.h"
 #include "lib/util.h"
 
-#define DEFAULT_STATE_DIR "/var/lib/tailrace-coord"
 #define LIMITS_MAX 32
 
 struct options {
@@ -66,7 +66,7 @@ static int parse(struct options *o, int argc, char **argv)
 		{"server-url", FLAG_TEXT, &o->server_url,
 		 "as clients know us (http[s]://<host name>[:port])", false},
 		{"state-dir", FLAG_TEXT, &o->state_dir,
-		 "database and server key (" DEFAULT_STATE_DIR ")", false},
+		 "database and server key (" COORD_STATE_DIR ")", false},
 		{"tls-cert", FLAG_TEXT, &c->tls_cert,
 		 "certificate chain, PEM; read again on SIGHUP", false},
 		{"tls-key", FLAG_TEXT, &c->tls_key, "its key, PEM", false},
@@ -93,7 +93,9 @@ static int parse(struct options *o, int argc, char **argv)
 		{"ephemeral-timeout", FLAG_DURATION, &o->ephemeral_ms,
 		 "ephemeral nodes are removed after it (2m)", false},
 		{"admin-socket", FLAG_TEXT, &o->admin_socket,
-		 "for the other commands of 'tailrace coord'", false},
+		 "for the other commands of 'tailrace coord' "
+		 "(<state-dir>/" ADMIN_SOCKET ")",
+		 false},
 		{"metrics-listen", FLAG_TEXT, &o->metrics_listen,
 		 "address of /metrics and /health (none)", false},
 		{"user", FLAG_TEXT, &o->user,
@@ -310,8 +312,9 @@ static int run(struct event_base *base, struct coord *c,
 
 static int serve(struct options *o)
 {
-	_cleanup_free_ char *url = NULL;
+	_cleanup_free_ char *url = NULL, *socket = NULL;
 	const struct passwd *pw = NULL;
+	struct admin *admin = NULL;
 	bool tls = o->config.tls_cert;
 	struct event_base *base;
 	struct coord *c;
@@ -330,13 +333,19 @@ static int serve(struct options *o)
 	if (prepare_state_dir(o->state_dir, pw) || (pw && become(pw)))
 		return 1;
 	o->config.state_dir = o->state_dir;
+	if (o->admin_socket)
+		socket = xstrdup(o->admin_socket);
+	else if (asprintf(&socket, "%s/" ADMIN_SOCKET, o->state_dir) < 0)
+		abort();
 	base = event_base_new();
 	c = coord_new(base, &o->config);
 	if (c && !listen_all(c, o->listen, tls, false) &&
 	    (!o->metrics_listen ||
 	     !listen_all(c, o->metrics_listen, false, true)) &&
-	    (!pw || !set_caps(NULL, 0)))
+	    (!pw || !set_caps(NULL, 0)) &&
+	    (admin = admin_new(base, c, socket)))
 		status = run(base, c, o, tls);
+	admin_free(admin);
 	coord_free(c);
 	event_base_free(base);
 	return status;
@@ -345,7 +354,7 @@ static int serve(struct options *o)
 int cmd_coord_serve(struct cli *cli, int argc, char **argv)
 {
 	struct options o = {
-		.state_dir = DEFAULT_STATE_DIR,
+		.state_dir = COORD_STATE_DIR,
 		.v4 = "100.64.0.0/10",
 		.v6 = "fd7a:115c:a1e0::/48",
 		.ephemeral_ms = 120000,
