@@ -22,10 +22,10 @@
 #define DEFAULT_HALF_OPEN 4096
 
 struct options {
-	const char *listen, *http_port, *certmode;
+	const char *listen, *http_port, *certmode, *socket;
 	unsigned long stun_port, workers, accept_limit, accept_burst;
 	unsigned long half_open, write_ms, keepalive_ms, user_ms;
-	bool stun, dev, verbose;
+	bool stun, dev, verify, verbose;
 };
 
 static bool has_ipv6(void)
@@ -85,6 +85,11 @@ static int apply(struct relayd_config *c, const struct options *o)
 		return cli_error("--hostname must say under which name or address clients reach this relay (or use --dev)");
 	if (o->dev)
 		c->key_file = NULL;
+	if (c->mesh_with && !c->mesh_key_file)
+		return cli_error("--mesh-with needs --mesh-psk-file");
+	if (c->mesh_only && !c->mesh_key_file)
+		return cli_error("--mesh-only needs --mesh-psk-file: nobody could log in");
+	c->verify_socket = o->verify ? o->socket : NULL;
 	c->stun_port = o->stun ? (int)o->stun_port : -1;
 	c->workers = (unsigned int)o->workers;
 	c->half_open_max = (unsigned int)o->half_open;
@@ -145,10 +150,12 @@ int cmd_relay(struct cli *cli, int argc, char **argv)
 			     .write_ms = 2000,
 			     .keepalive_ms = 600000,
 			     .user_ms = 15000,
+			     .socket = cli->socket,
 			     .stun = true };
 	struct relayd_config c = { .hostname = "",
 				   .cert_dir = DEFAULT_DIR,
 				   .key_file = DEFAULT_DIR "/relay.key",
+				   .verify_fail_open = true,
 				   .derp = true };
 	struct flag flags[] = {
 		{ "a", FLAG_TEXT, &o.listen, "listen on [ADDRESS]:PORT (:443)", false },
@@ -163,6 +170,12 @@ int cmd_relay(struct cli *cli, int argc, char **argv)
 		{ "dev", FLAG_BOOL, &o.dev, "plain HTTP on :3340, a new key at every start", false },
 		{ "home", FLAG_TEXT, &c.home, "what / shows: a URL to go to, or 'blank'", false },
 		{ "mesh-psk-file", FLAG_TEXT, &c.mesh_key_file, "64 hex digits shared by the relays of a region", false },
+		{ "mesh-with", FLAG_TEXT, &c.mesh_with, "the other relays of the region, HOST[:PORT][/DIALHOST],...", false },
+		{ "mesh-only", FLAG_BOOL, &c.mesh_only, "let no client in that has not the mesh key", false },
+		{ "verify-clients", FLAG_BOOL, &o.verify, "let in whom the tailnet node here knows", false },
+		{ "socket", FLAG_TEXT, &o.socket, "of that node, tailraced or tailscaled", false },
+		{ "verify-client-url", FLAG_TEXT, &c.verify_url, "let in whom this admission controller allows", false },
+		{ "verify-client-url-fail-open", FLAG_BOOL, &c.verify_fail_open, "and everybody if it does not answer (true)", false },
 		{ "rate-config", FLAG_TEXT, &c.rate_file, "JSON with limits for each client, read again on SIGHUP", false },
 		{ "accept-connection-limit", FLAG_NUMBER, &o.accept_limit, "new TLS connections a second, 0: any (0)", false },
 		{ "accept-connection-burst", FLAG_NUMBER, &o.accept_burst, "how many of them at once (the limit)", false },

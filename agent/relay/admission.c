@@ -17,7 +17,6 @@
 
 struct relayd_checks {
 	struct relayd *server;
-	struct relayd_admission_config config;
 	struct relayd_admission admission;
 	struct fetcher *fetcher;
 };
@@ -74,7 +73,7 @@ static void on_url(void *ctx, int status, const char *body, size_t len,
 	char text[16];
 
 	if (!status) {
-		answer(q, q->checks->config.fail_open,
+		answer(q, q->checks->server->config->verify_fail_open,
 		       "no answer from the admission controller: %s", why);
 	} else if (status != 200) {
 		snprintf(text, sizeof(text), "%d", status);
@@ -89,7 +88,7 @@ static void ask_url(struct question *q)
 {
 	char hex[KEY_TEXT_MAX], ip[IP_TEXT_MAX], body[256];
 	struct fetch_request r = {
-		.url = q->checks->config.verify_url,
+		.url = q->checks->server->config->verify_url,
 		.body = body,
 		.timeout_ms = RELAYD_ADMISSION_MS,
 		.max = ANSWER_MAX,
@@ -129,7 +128,7 @@ static void begin(void *arg)
 	char hex[KEY_TEXT_MAX], url[256];
 	struct fetch_request r = {
 		.url = url,
-		.unix_socket = q->checks->config.verify_socket,
+		.unix_socket = q->checks->server->config->verify_socket,
 		.timeout_ms = RELAYD_ADMISSION_MS,
 		.max = WHOIS_MAX,
 	};
@@ -149,7 +148,7 @@ static void ask(void *ctx, struct relayd_client *c)
 	struct relayd_checks *checks = ctx;
 	struct question *q;
 
-	if (checks->config.mesh_only) {
+	if (checks->server->config->mesh_only) {
 		relayd_client_admit(c, false, "only mesh peers may");
 		return;
 	}
@@ -170,10 +169,9 @@ static void cancel(void *ctx, struct relayd_client *c)
 	q->client = NULL;
 }
 
-int relayd_checks_new(struct relayd *server,
-		      const struct relayd_admission_config *config,
-		      struct relayd_checks **out)
+int relayd_checks_new(struct relayd *server, struct relayd_checks **out)
 {
+	const struct relayd_config *config = server->config;
 	struct relayd_checks *c;
 
 	*out = NULL;
@@ -185,7 +183,6 @@ int relayd_checks_new(struct relayd *server,
 		return 0;
 	c = xcalloc(1, sizeof(*c));
 	c->server = server;
-	c->config = *config;
 	c->admission.ask = ask;
 	c->admission.cancel = cancel;
 	if (!config->mesh_only)

@@ -2,8 +2,6 @@
 #ifndef RELAY_ADMISSION_H
 #define RELAY_ADMISSION_H
 
-#include <stdbool.h>
-
 #include "relay/server.h"
 
 /*
@@ -17,25 +15,19 @@
 #define RELAYD_ADMISSION_REQUESTS 64
 #define RELAYD_ADMISSION_MS 5000
 
-struct relayd_admission_config {
-	bool mesh_only; /* nobody else */
-	/* Socket of a tailnet node here, which has to know the client; or NULL. */
-	const char *verify_socket;
-	/* Gets {"NodePublic","Source"} and has to say {"Allow":true}; or NULL. */
-	const char *verify_url;
-	bool fail_open; /* yes if there is no answer from @verify_url */
-};
-
 struct relayd_checks;
 
 /*
- * Fills in @server's admission, on its main thread, before there are clients;
- * the strings of @config stay the caller's. 0, or -EINVAL if the URL is not of
- * http or https. *@out is NULL if everybody may.
+ * Fills in @server's admission, on its main thread, before there are clients, by
+ * its config:
+ *   mesh_only      nobody else
+ *   verify_socket  of a tailnet node here: it has to know the client
+ *   verify_url     gets {"NodePublic","Source"}, has to say {"Allow":true};
+ *                  with verify_fail_open silence is a yes
+ * 0, or -EINVAL if the URL is not of http or https. *@out is NULL if everybody
+ * may.
  */
-int relayd_checks_new(struct relayd *server,
-		      const struct relayd_admission_config *config,
-		      struct relayd_checks **out);
+int relayd_checks_new(struct relayd *server, struct relayd_checks **out);
 /* When the workers have ended. NULL is fine. */
 void relayd_checks_free(struct relayd_checks *c);
 

@@ -12,6 +12,7 @@
 #include "lib/util.h"
 #include "proto/disco.h"
 #include "relay/server.h"
+#include "relay/watch.h"
 #include "relay/worker.h"
 
 /* ClientInfo: no more than a box of DERP_INFO_JSON_MAX needs. */
@@ -97,6 +98,7 @@ void relayd_client_free(struct relayd_client *c)
 		relayd_table_remove(c->table, c->worker, &c->seat);
 		uncount(c);
 	}
+	relayd_watcher_free(c->watcher);
 	relayd_queue_close(&c->queue);
 	if (c->partial) {
 		relayd_dropped(&c->worker->stats, RELAYD_WRITE_ERROR,
@@ -248,8 +250,10 @@ static void on_privileged(struct relayd_client *c, const struct derp_frame *f)
 			  &f->dst, true);
 	} else if (f->type == DERP_CLOSE_PEER) {
 		relayd_table_each(c->table, &f->key, doom, c->worker);
-	} else if (!c->watcher) {
-		c->watcher = true;
+	} else if (!c->watcher &&
+		   !key_equal(&c->seat.key, &c->worker->server->public_key)) {
+		c->watcher = relayd_watcher_new(c->worker->server->watchers,
+						c->worker, &c->queue);
 		count(c, RELAYD_WATCHERS, 1);
 	}
 }
@@ -545,7 +549,8 @@ size_t relayd_client_fill(struct relayd_client *c, uint8_t *buf, size_t cap)
 	struct output out = {.at = buf, .end = buf + cap};
 
 	if (__atomic_load_n(&c->queue.doomed, __ATOMIC_RELAXED))
-		fail(c, "closed by a mesh peer");
+		fail(c, c->watcher ? "a mesh peer too slow for what it watches" :
+				     "closed by a mesh peer");
 	if (c->state == RELAYD_CLOSED)
 		return 0;
 	if (c->partial) {
@@ -557,6 +562,10 @@ size_t relayd_client_fill(struct relayd_client *c, uint8_t *buf, size_t cap)
 		/* Else the head of a large packet would not fit. */
 		if (out.end - out.at > DERP_HEAD_MAX)
 			put_packets(c, &out);
+		if (c->watcher && !c->partial)
+			out.at += relayd_watcher_fill(
+				c->watcher, out.at,
+				(size_t)(out.end - out.at));
 	} while (out.at == buf && c->gone);
 	return (size_t)(out.at - buf);
 }

@@ -47,7 +47,8 @@ struct relayd_client {
 	void *io_ctx;
 	enum relayd_client_state state;
 	struct derp_client_info info; /* its mesh key is wiped after login */
-	bool home, watcher;
+	bool home;
+	struct relayd_watcher *watcher; /* NULL: does not */
 	uint64_t opened_ns;
 	uint32_t skip; /* what is left of a frame nobody knows */
 	/* Frames of our own to be written, ahead of packets. */

@@ -11,11 +11,14 @@
 
 #include "lib/log.h"
 #include "lib/util.h"
+#include "relay/admission.h"
 #include "relay/conn.h"
 #include "relay/listen.h"
+#include "relay/mesh.h"
 #include "relay/ratefile.h"
 #include "relay/stund.h"
 #include "relay/tls.h"
+#include "relay/watch.h"
 
 /* For the Restarting frames to go out. */
 #define GOODBYE_MS 500
@@ -117,6 +120,27 @@ static int start_workers(struct relayd *s)
 	return err;
 }
 
+static int start_admission(struct relayd *s)
+{
+	int err = relayd_checks_new(s, &s->checks);
+
+	if (err)
+		log_error("--verify-client-url takes an http or https URL, not "
+			  "'%s'",
+			  s->config->verify_url);
+	return err;
+}
+
+static int start_mesh(struct relayd *s)
+{
+	int err = relayd_mesh_start(s, s->config->mesh_with, &s->mesh);
+
+	if (err)
+		log_error("--mesh-with takes HOST[:PORT][/DIALHOST],... and "
+			  "needs --mesh-psk-file");
+	return err;
+}
+
 static int start(struct relayd *s)
 {
 	const struct relayd_config *c = s->config;
@@ -138,7 +162,13 @@ static int start(struct relayd *s)
 	err = open_sockets(s);
 	if (!err && c->user && *c->user)
 		err = become(c->user);
-	return err ? err : start_workers(s);
+	if (!err)
+		err = start_admission(s);
+	if (!err)
+		err = start_workers(s);
+	if (!err && c->mesh_with)
+		err = start_mesh(s);
+	return err;
 }
 
 struct relayd *relayd_new(const struct relayd_config *config)
@@ -154,6 +184,7 @@ struct relayd *relayd_new(const struct relayd_config *config)
 						 config->accept_limit,
 			  now_ns());
 	s->table = relayd_table_new();
+	s->watchers = relayd_watchers_new(s->table);
 	s->n_workers = config->workers;
 	s->main = relayd_worker_new(s, s->n_workers);
 	for (i = 0; i < s->n_workers; i++)
@@ -178,6 +209,7 @@ void relayd_free(struct relayd *s)
 		return;
 	relayd_listen_stop(s);
 	relayd_stund_free(s->stun);
+	relayd_mesh_stop(s->mesh);
 	for (i = 0; i < s->n_workers; i++) {
 		if (s->workers[i]->running)
 			relayd_worker_post(s->workers[i], on_close_all,
@@ -188,7 +220,10 @@ void relayd_free(struct relayd *s)
 	/* They wake each other until the last one has stopped. */
 	for (i = 0; i < s->n_workers; i++)
 		relayd_worker_free(s->workers[i]);
+	relayd_mesh_free(s->mesh);
+	relayd_checks_free(s->checks);
 	relayd_worker_free(s->main);
+	relayd_watchers_free(s->watchers);
 	relayd_table_free(s->table);
 	SSL_CTX_free(s->tls);
 	key_wipe(&s->private_key);

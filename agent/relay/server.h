@@ -31,6 +31,10 @@ struct relayd_config {
 	const char *home;     /* "", "blank" or a URL for "/" */
 	const char *rate_file;
 	const char *mesh_key_file;
+	const char *mesh_with; /* mesh.h; NULL: nobody */
+	bool mesh_only;	       /* and the next three: admission.h */
+	const char *verify_socket, *verify_url;
+	bool verify_fail_open;
 	int http_port; /* -1: none */
 	int stun_port; /* -1: none */
 	unsigned int workers;
@@ -63,6 +67,9 @@ struct relayd {
 	struct relayd_worker *main; /* this thread's */
 	struct relayd_worker *workers[RELAYD_WORKERS_MAX];
 	unsigned int n_workers;
+	struct relayd_watchers *watchers;
+	struct relayd_mesh *mesh;
+	struct relayd_checks *checks;
 	const struct relayd_admission *admission; /* NULL: everybody */
 	void *admission_ctx;
 	struct relayd_listener *listeners;

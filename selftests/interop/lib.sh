@@ -230,6 +230,11 @@ headscale_start() {
 servers_up() {
 	headscale_configure
 	derper_start
+	headscale_up
+}
+
+# headscale, with a user and a key to join by.
+headscale_up() {
 	headscale_start
 	headscale users create tester >/dev/null ||
 		bail "headscale creates no user"
