@@ -212,7 +212,7 @@ static void raw_event(struct bufferevent *bev, short what, void *arg)
 		((struct raw *)arg)->eof = true;
 }
 
-static struct raw *raw_new(struct world *w, uint16_t port)
+static inline struct raw *raw_new(struct world *w, uint16_t port)
 {
 	struct raw *r = xcalloc(1, sizeof(*r));
 	struct endpoint at = loopback(port);
@@ -226,7 +226,7 @@ static struct raw *raw_new(struct world *w, uint16_t port)
 	return r;
 }
 
-static void raw_send(struct raw *r, const void *data, size_t n)
+static inline void raw_send(struct raw *r, const void *data, size_t n)
 {
 	bufferevent_write(r->bev, data, n);
 }
@@ -239,7 +239,7 @@ static inline struct raw *raw_say(struct world *w, const char *text)
 	return r;
 }
 
-static void raw_free(struct raw *r)
+static inline void raw_free(struct raw *r)
 {
 	bufferevent_free(r->bev);
 	free(r);
