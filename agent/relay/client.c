@@ -30,6 +30,12 @@
 /* A new home after so long is a move (spec/derp.md 8.7). */
 #define HOME_SETTLED (5 * SEC_NS)
 
+/* At most as many as the limiter's burst. */
+struct relayd_not_here {
+	struct key key;
+	struct relayd_not_here *next;
+};
+
 static void count(struct relayd_client *c, enum relayd_stat what, int64_t n)
 {
 	relayd_count(&c->worker->stats, what, n);
@@ -88,6 +94,7 @@ static void uncount(struct relayd_client *c)
 void relayd_client_free(struct relayd_client *c)
 {
 	const struct relayd *server;
+	struct relayd_not_here *n;
 
 	if (!c)
 		return;
@@ -105,6 +112,10 @@ void relayd_client_free(struct relayd_client *c)
 			       c->partial->disco, c->partial->len);
 		relayd_packet_free(c->partial);
 	}
+	while ((n = c->not_here)) {
+		LL_DELETE(c->not_here, n);
+		free(n);
+	}
 	if (c->rate_timer)
 		event_free(c->rate_timer);
 	free(c);
@@ -118,8 +129,6 @@ static void login(struct relayd_client *c)
 
 	if (c->seat.privileged)
 		flags |= DERP_PRESENT_MESH;
-	if (c->info.is_prober)
-		flags |= DERP_PRESENT_PROBER;
 	c->seat.present_flags = flags ? flags : DERP_PRESENT_REGULAR;
 	c->state = RELAYD_OPEN;
 	c->send_server_info = true;
@@ -156,16 +165,19 @@ void relayd_client_admit(struct relayd_client *c, bool yes, const char *why)
 static void on_client_info(struct relayd_client *c, const struct derp_frame *f)
 {
 	const struct relayd *server = c->worker->server;
+	struct derp_client_info info;
 
-	if (derp_open_client_info(&c->info, f, &server->private_key)) {
+	if (derp_open_client_info(&info, f, &server->private_key)) {
 		fail(c, "its ClientInfo does not open");
 		return;
 	}
 	c->seat.key = f->key;
-	c->seat.privileged = server->has_mesh_key && c->info.has_mesh_key &&
-			     key_equal(&server->mesh_key, &c->info.mesh_key);
-	key_wipe(&c->info.mesh_key);
-	if (c->info.version < DERP_VERSION) {
+	c->seat.privileged = server->has_mesh_key && info.has_mesh_key &&
+			     key_equal(&server->mesh_key, &info.mesh_key);
+	key_wipe(&info.mesh_key);
+	if (info.is_prober)
+		c->seat.present_flags |= DERP_PRESENT_PROBER;
+	if (info.version < DERP_VERSION) {
 		fail(c, "it speaks a protocol version before 2");
 		return;
 	}
@@ -181,10 +193,13 @@ static void on_client_info(struct relayd_client *c, const struct derp_frame *f)
 
 static void not_here(struct relayd_client *c, const struct key *peer)
 {
-	if (c->n_not_here == ARRAY_SIZE(c->not_here) ||
-	    !relayd_limit_take(&c->not_here_limit, 1, now_ns()))
+	struct relayd_not_here *n;
+
+	if (!relayd_limit_take(&c->not_here_limit, 1, now_ns()))
 		return;
-	c->not_here[c->n_not_here++] = *peer;
+	n = xcalloc(1, sizeof(*n));
+	n->key = *peer;
+	LL_APPEND(c->not_here, n);
 	c->io->want_write(c->io_ctx);
 }
 
@@ -444,8 +459,12 @@ static void put_gone(struct relayd_client *c, struct output *out)
 	struct derp_frame f = {.type = DERP_PEER_GONE,
 			       .reason = DERP_GONE_NOT_HERE};
 
-	while (c->n_not_here && out->end - out->at >= GONE_LEN) {
-		f.key = c->not_here[--c->n_not_here];
+	struct relayd_not_here *n;
+
+	while ((n = c->not_here) && out->end - out->at >= GONE_LEN) {
+		f.key = n->key;
+		LL_DELETE(c->not_here, n);
+		free(n);
 		put(out, &f);
 		count(c, RELAYD_GONE_NOT_HERE_FRAMES, 1);
 	}

@@ -46,7 +46,6 @@ struct relayd_client {
 	const struct relayd_client_io *io;
 	void *io_ctx;
 	enum relayd_client_state state;
-	struct derp_client_info info; /* its mesh key is wiped after login */
 	bool home;
 	struct relayd_watcher *watcher; /* NULL: does not */
 	uint64_t opened_ns;
@@ -57,8 +56,7 @@ struct relayd_client {
 	uint8_t pong[DERP_PING_LEN];
 	uint32_t restarting_ms, restarting_try_ms;
 	struct relayd_sub *gone; /* whose end is being told */
-	struct key not_here[4];	  /* PeerGone(not here) to be written */
-	unsigned int n_not_here;
+	struct relayd_not_here *not_here; /* PeerGone to be written */
 	struct relayd_limit not_here_limit, rate;
 	struct event *rate_timer;
 	struct relayd_packet *partial; /* longer than fill() had room for */

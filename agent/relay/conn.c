@@ -38,51 +38,65 @@
 #define UNSENT_MAX 32768
 #define RESTARTING_SPREAD_MS 5000
 #define RESTARTING_TRY_MS 3000
+/* How often deadlines are looked at: cheaper than timers of each one's own. */
+#define SWEEP_MS 250
 
 struct relayd_conn {
 	struct relayd_worker *worker;
 	struct stream *stream;
 	struct relayd_client *client; /* NULL: HTTP */
-	struct event *timer;	      /* deadlines; also to close later */
-	struct event *keep_alive;
 	struct endpoint remote;
 	bool tls, redirect, half_open;
 	bool replied; /* an HTTP answer is on its way, then the end */
 	bool closing;
-	unsigned int write_ms;
+	unsigned int write_ms; /* of a deadline that begins at filled_ns */
 	uint64_t filled_ns, acked;
+	uint64_t due_ns; /* half-open: its end; else the next KeepAlive */
 	char *text; /* to be sent before anything else */
 	size_t text_len, text_at;
 	struct relayd_conn *prev, *next;
+	struct relayd_conn *closing_prev, *closing_next;
 };
+
+/* Those of one worker. */
+struct relayd_conns {
+	struct relayd_conn *open; /* logged in */
+	struct relayd_conn *half_open; /* oldest first */
+	struct relayd_conn *closing; /* and in one of the above */
+	unsigned int n_half_open;
+	struct event *sweep, *reap;
+};
+
+static void leave_half_open(struct relayd_conn *c)
+{
+	struct relayd_conns *all = c->worker->conns;
+
+	DL_DELETE(all->half_open, c);
+	all->n_half_open--;
+	c->half_open = false;
+	relayd_count(&c->worker->stats, RELAYD_HALF_OPEN, -1);
+}
 
 static void conn_free(struct relayd_conn *c)
 {
 	struct relayd_worker *w = c->worker;
 
-	if (c->half_open) {
-		DL_DELETE(w->half_open, c);
-		w->n_half_open--;
-		relayd_count(&w->stats, RELAYD_HALF_OPEN, -1);
-	} else {
-		DL_DELETE(w->conns, c);
-	}
+	if (c->closing)
+		DL_DELETE2(w->conns->closing, c, closing_prev, closing_next);
+	if (c->half_open)
+		leave_half_open(c);
+	else
+		DL_DELETE(w->conns->open, c);
 	relayd_client_free(c->client);
 	stream_free(c->stream);
-	event_free(c->timer);
-	if (c->keep_alive)
-		event_free(c->keep_alive);
 	free(c->text);
 	free(c);
 	__atomic_sub_fetch(&w->load, 1, __ATOMIC_RELAXED);
 }
 
-static void arm(struct relayd_conn *c, unsigned int ms)
+static void due_in(struct relayd_conn *c, unsigned int ms)
 {
-	struct timeval tv = {.tv_sec = ms / 1000,
-			     .tv_usec = (suseconds_t)(ms % 1000) * 1000};
-
-	event_add(c->timer, &tv);
+	c->due_ns = now_ns() + ms * MS_NS;
 }
 
 static void explain(struct relayd_conn *c, const char *why)
@@ -100,11 +114,22 @@ static void explain(struct relayd_conn *c, const char *why)
 /* From wherever: the connection goes from the loop. */
 static void close_later(struct relayd_conn *c, const char *why)
 {
+	struct relayd_conns *all = c->worker->conns;
+
 	if (c->closing)
 		return;
 	c->closing = true;
 	explain(c, why);
-	event_active(c->timer, EV_TIMEOUT, 0);
+	DL_APPEND2(all->closing, c, closing_prev, closing_next);
+	event_active(all->reap, EV_TIMEOUT, 0);
+}
+
+static void on_reap(evutil_socket_t fd, short what, void *arg)
+{
+	struct relayd_worker *w = arg;
+
+	while (w->conns->closing)
+		conn_free(w->conns->closing);
 }
 
 /* Bytes that the other side has acknowledged. */
@@ -119,48 +144,59 @@ static uint64_t acked(const struct relayd_conn *c)
 	return info.tcpi_bytes_acked;
 }
 
-/* Whether the writer has been stuck for too long; sets the timer if not. */
-static bool write_is_late(struct relayd_conn *c)
+/* Whether the writer has been stuck for too long. */
+static bool write_is_late(struct relayd_conn *c, uint64_t now)
 {
-	uint64_t now = now_ns(), limit = c->write_ms * MS_NS;
 	uint64_t done;
 
-	if (!stream_is_blocked(c->stream))
+	if (!c->write_ms || !stream_is_blocked(c->stream) ||
+	    now - c->filled_ns < c->write_ms * MS_NS)
 		return false;
-	if (now - c->filled_ns < limit) {
-		arm(c, (unsigned int)((limit - (now - c->filled_ns)) / MS_NS) +
-			       1);
-		return false;
-	}
 	done = acked(c);
 	if (done - c->acked < WRITE_PROGRESS)
 		return true;
 	c->acked = done;
-	arm(c, c->write_ms);
+	c->filled_ns = now;
 	return false;
 }
 
-static void on_timer(evutil_socket_t fd, short what, void *arg)
+static void sweep_open(struct relayd_conn *c, uint64_t now)
 {
-	struct relayd_conn *c = arg;
-
-	if (!c->closing && !c->half_open) {
-		if (!write_is_late(c))
-			return;
+	if (write_is_late(c, now)) {
 		relayd_count(&c->worker->stats, RELAYD_WRITE_TIMEOUTS, 1);
-		explain(c, "it does not read what it is sent");
-	} else if (!c->closing) {
-		explain(c, c->client ? "no login in time" :
-				       "no request in time");
+		close_later(c, "it does not read what it is sent");
+	} else if (now >= c->due_ns) {
+		c->due_ns += KEEP_ALIVE_SECONDS * SEC_NS;
+		relayd_client_keep_alive(c->client);
 	}
-	conn_free(c);
 }
 
-static void on_keep_alive(evutil_socket_t fd, short what, void *arg)
+static void on_sweep(evutil_socket_t fd, short what, void *arg)
 {
-	struct relayd_conn *c = arg;
+	struct relayd_worker *w = arg;
+	struct relayd_conn *c;
+	uint64_t now = now_ns();
 
-	relayd_client_keep_alive(c->client);
+	DL_FOREACH(w->conns->open, c)
+		sweep_open(c, now);
+	DL_FOREACH(w->conns->half_open, c)
+		if (now >= c->due_ns)
+			close_later(c, c->client ? "no login in time" :
+						   "no request in time");
+}
+
+static struct relayd_conns *conns_of(struct relayd_worker *w)
+{
+	static const struct timeval sweep = {.tv_usec = SWEEP_MS * 1000};
+	struct relayd_conns *all = w->conns;
+
+	if (all)
+		return all;
+	all = w->conns = xcalloc(1, sizeof(*all));
+	all->sweep = event_new(w->base, -1, EV_PERSIST, on_sweep, w);
+	all->reap = evtimer_new(w->base, on_reap, w);
+	event_add(all->sweep, &sweep);
+	return all;
 }
 
 /* ── what the client wants of us ────────────────────────────────────── */
@@ -169,10 +205,6 @@ static void client_want_write(void *io)
 {
 	struct relayd_conn *c = io;
 
-	if (!c->half_open && c->write_ms && !event_pending(c->timer, EV_TIMEOUT, NULL)) {
-		c->filled_ns = now_ns();
-		arm(c, c->write_ms);
-	}
 	stream_want_write(c->stream);
 }
 
@@ -194,22 +226,15 @@ static void client_logged_in(void *io)
 {
 	struct relayd_conn *c = io;
 	struct relayd_worker *w = c->worker;
-	const struct relayd_config *config = w->server->config;
-	uint32_t jitter = relayd_worker_random(w, KEEP_ALIVE_JITTER_MS);
-	struct timeval tv = {.tv_sec = KEEP_ALIVE_SECONDS + jitter / 1000,
-			     .tv_usec = (suseconds_t)(jitter % 1000) * 1000};
 
-	DL_DELETE(w->half_open, c);
-	w->n_half_open--;
-	relayd_count(&w->stats, RELAYD_HALF_OPEN, -1);
-	c->half_open = false;
-	DL_APPEND(w->conns, c);
-	event_del(c->timer);
-	c->write_ms = config->write_timeout_ms;
+	leave_half_open(c);
+	DL_APPEND(w->conns->open, c);
+	c->write_ms = w->server->config->write_timeout_ms;
 	if (c->write_ms && c->client->seat.privileged)
 		c->write_ms = MESH_WRITE_MS;
-	c->keep_alive = event_new(w->base, -1, EV_PERSIST, on_keep_alive, c);
-	event_add(c->keep_alive, &tv);
+	/* One offset for good: not all at the same time. */
+	due_in(c, KEEP_ALIVE_SECONDS * 1000 +
+			  relayd_worker_random(w, KEEP_ALIVE_JITTER_MS));
 }
 
 static void client_close(void *io, const char *why)
@@ -249,10 +274,10 @@ static void answer(struct relayd_conn *c, struct relayd_http_answer *a)
 	switch (a->action) {
 	case RELAYD_HTTP_REPLY:
 		c->replied = true;
-		arm(c, REPLY_SECONDS * 1000);
+		due_in(c, REPLY_SECONDS * 1000);
 		break;
 	case RELAYD_HTTP_DERP:
-		arm(c, LOGIN_SECONDS * 1000);
+		due_in(c, LOGIN_SECONDS * 1000);
 		stream_set_turn(c->stream, TURN_BYTES);
 		c->client = relayd_client_new(c->worker, &client_io, c,
 					      &c->remote, a->not_ideal);
@@ -303,9 +328,8 @@ static size_t on_fill(void *ctx, uint8_t *buf, size_t cap)
 
 	if (c->closing)
 		return 0;
-	if (!c->half_open && c->write_ms) {
+	if (c->write_ms)
 		c->filled_ns = now_ns();
-	}
 	if (c->text) {
 		if (n > cap)
 			n = cap;
@@ -367,6 +391,7 @@ void relayd_conn_open(struct relayd_worker *w, int fd,
 	const struct relayd *server = w->server;
 	unsigned int max = server->config->half_open_max / server->n_workers;
 	SSL *ssl = tls ? relayd_tls_session(w->server) : NULL;
+	struct relayd_conns *all = conns_of(w);
 	struct relayd_conn *c;
 
 	if (tls && !ssl) {
@@ -374,10 +399,10 @@ void relayd_conn_open(struct relayd_worker *w, int fd,
 		__atomic_sub_fetch(&w->load, 1, __ATOMIC_RELAXED);
 		return;
 	}
-	if (w->half_open && w->n_half_open >= max) {
+	if (all->half_open && all->n_half_open >= max) {
 		relayd_count(&w->stats, RELAYD_HALF_OPEN_EVICTED, 1);
-		explain(w->half_open, "too many half-open connections");
-		conn_free(w->half_open);
+		explain(all->half_open, "too many half-open connections");
+		conn_free(all->half_open);
 	}
 	set_options(fd, server->config);
 	c = xcalloc(1, sizeof(*c));
@@ -386,11 +411,10 @@ void relayd_conn_open(struct relayd_worker *w, int fd,
 	c->tls = tls;
 	c->redirect = redirect;
 	c->half_open = true;
-	DL_APPEND(w->half_open, c);
-	w->n_half_open++;
+	DL_APPEND(all->half_open, c);
+	all->n_half_open++;
 	relayd_count(&w->stats, RELAYD_HALF_OPEN, 1);
-	c->timer = evtimer_new(w->base, on_timer, c);
-	arm(c, REQUEST_SECONDS * 1000);
+	due_in(c, REQUEST_SECONDS * 1000);
 	c->stream = stream_new(w->base, fd, ssl, RELAYD_INPUT_MAX, &stream_ops,
 			       c);
 }
@@ -399,7 +423,9 @@ void relayd_conn_restarting_all(struct relayd_worker *w)
 {
 	struct relayd_conn *c;
 
-	DL_FOREACH(w->conns, c)
+	if (!w->conns)
+		return;
+	DL_FOREACH(w->conns->open, c)
 		relayd_client_restarting(
 			c->client, relayd_worker_random(w, RESTARTING_SPREAD_MS),
 			RESTARTING_TRY_MS);
@@ -411,18 +437,28 @@ void relayd_conn_set_rate_all(struct relayd_worker *w)
 	struct relayd_conn *c;
 	uint64_t rate, burst;
 
+	if (!w->conns)
+		return;
 	pthread_mutex_lock(&server->lock);
 	rate = server->rate;
 	burst = server->burst;
 	pthread_mutex_unlock(&server->lock);
-	DL_FOREACH(w->conns, c)
+	DL_FOREACH(w->conns->open, c)
 		relayd_client_set_rate(c->client, rate, burst);
 }
 
 void relayd_conn_close_all(struct relayd_worker *w)
 {
-	while (w->half_open)
-		conn_free(w->half_open);
-	while (w->conns)
-		conn_free(w->conns);
+	struct relayd_conns *all = w->conns;
+
+	if (!all)
+		return;
+	while (all->half_open)
+		conn_free(all->half_open);
+	while (all->open)
+		conn_free(all->open);
+	event_free(all->sweep);
+	event_free(all->reap);
+	free(all);
+	w->conns = NULL;
 }

@@ -26,6 +26,7 @@ void relayd_conn_open(struct relayd_worker *w, int fd,
 void relayd_conn_restarting_all(struct relayd_worker *w);
 /* Limits of config or rate file have changed. */
 void relayd_conn_set_rate_all(struct relayd_worker *w);
+/* All of them, at the end. */
 void relayd_conn_close_all(struct relayd_worker *w);
 
 #endif

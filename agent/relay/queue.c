@@ -27,32 +27,42 @@ void relayd_queue_init(struct relayd_queue *q, struct relayd_worker *worker,
 {
 	memset(q, 0, sizeof(*q));
 	pthread_mutex_init(&q->lock, NULL);
+	q->data.tail = &q->data.head;
+	q->disco.tail = &q->disco.head;
 	q->worker = worker;
 	q->wake = wake;
 }
 
 static struct relayd_packet *ring_pop(struct relayd_ring *r)
 {
-	struct relayd_packet *p = r->slot[r->head];
+	struct relayd_packet *p = r->head;
 
-	r->head = (uint8_t)((r->head + 1) % RELAYD_QUEUE_DEPTH);
+	r->head = p->next;
+	if (!r->head)
+		r->tail = &r->head;
 	r->n--;
 	r->bytes -= p->len;
 	return p;
 }
 
-/* Appends; what had to go for it comes back in @dropped, at most the depth. */
-static unsigned int ring_push(struct relayd_ring *r, struct relayd_packet *p,
-			      struct relayd_packet **dropped)
+/* Appends; what had to go for it comes back as a list. */
+static struct relayd_packet *ring_push(struct relayd_ring *r,
+				       struct relayd_packet *p)
 {
-	unsigned int n = 0;
+	struct relayd_packet *gone = NULL, *old;
 
 	while (r->n == RELAYD_QUEUE_DEPTH ||
-	       (r->n && r->bytes + p->len > RELAYD_QUEUE_BYTES))
-		dropped[n++] = ring_pop(r);
-	r->slot[(r->head + r->n++) % RELAYD_QUEUE_DEPTH] = p;
+	       (r->n && r->bytes + p->len > RELAYD_QUEUE_BYTES)) {
+		old = ring_pop(r);
+		old->next = gone;
+		gone = old;
+	}
+	p->next = NULL;
+	*r->tail = p;
+	r->tail = &p->next;
+	r->n++;
 	r->bytes += p->len;
-	return n;
+	return gone;
 }
 
 static void drop(struct relayd_worker *me, enum relayd_drop why,
@@ -78,8 +88,7 @@ void relayd_queue_close(struct relayd_queue *q)
 void relayd_queue_push(struct relayd_queue *q, struct relayd_worker *me,
 		       struct relayd_packet *p)
 {
-	struct relayd_packet *dropped[RELAYD_QUEUE_DEPTH];
-	unsigned int n = 0;
+	struct relayd_packet *gone, *next;
 	bool wake;
 
 	pthread_mutex_lock(&q->lock);
@@ -88,12 +97,14 @@ void relayd_queue_push(struct relayd_queue *q, struct relayd_worker *me,
 		drop(me, RELAYD_GONE_DISCONNECTED, p);
 		return;
 	}
-	n = ring_push(p->disco ? &q->disco : &q->data, p, dropped);
+	gone = ring_push(p->disco ? &q->disco : &q->data, p);
 	wake = !q->pending;
 	q->pending = true;
 	pthread_mutex_unlock(&q->lock);
-	while (n)
-		drop(me, RELAYD_QUEUE_HEAD, dropped[--n]);
+	for (; gone; gone = next) {
+		next = gone->next;
+		drop(me, RELAYD_QUEUE_HEAD, gone);
+	}
 	if (wake)
 		relayd_worker_wake(me, q);
 }
@@ -137,7 +148,7 @@ size_t relayd_queue_take(struct relayd_queue *q, size_t room, size_t overhead,
 	*gone = q->gone;
 	q->gone = NULL;
 	while (n < max && (r = next_ring(q))) {
-		size_t len = r->slot[r->head]->len + overhead;
+		size_t len = r->head->len + overhead;
 
 		if (n && len > room)
 			break;

@@ -28,6 +28,7 @@ struct relayd_worker;
 
 /* One packet, owned by whoever holds it: a caller, then one queue. */
 struct relayd_packet {
+	struct relayd_packet *next; /* in its ring */
 	struct key src;
 	struct key dst;	   /* where the next hop forwards it; else not used */
 	uint64_t src_hash; /* relayd_table_hash() of src */
@@ -41,10 +42,10 @@ struct relayd_packet {
 struct relayd_packet *relayd_packet_new(const uint8_t *data, size_t len);
 void relayd_packet_free(struct relayd_packet *p); /* NULL is fine */
 
+/* A list, not an array: most queues are empty most of the time. */
 struct relayd_ring {
-	struct relayd_packet *slot[RELAYD_QUEUE_DEPTH];
-	uint32_t bytes;
-	uint8_t head, n;
+	struct relayd_packet *head, **tail;
+	uint32_t bytes, n;
 };
 
 struct relayd_sub;

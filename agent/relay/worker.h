@@ -18,7 +18,7 @@
 
 struct event_base;
 struct relayd;
-struct relayd_conn;
+struct relayd_conns;
 struct relayd_task;
 
 struct relayd_worker {
@@ -26,9 +26,7 @@ struct relayd_worker {
 	unsigned int index;    /* below RELAYD_WORKERS_MAX */
 	struct event_base *base;
 	struct relayd_stats stats;
-	struct relayd_conn *conns; /* logged in */
-	struct relayd_conn *half_open; /* oldest first */
-	unsigned int n_half_open;
+	struct relayd_conns *conns; /* conn.c's; NULL: never had one */
 	unsigned int load; /* connections; the acceptor adds, any thread reads */
 	uint32_t random; /* for jitter; not for secrets */
 	/* Workers whose mail we have filled, to be told by a flush. */
