@@ -49,6 +49,8 @@ static const struct {
 	  "replaces the routes a node may have", coord_nodes_approve_routes },
 	{ "nodes", "list-routes", NULL, NULL, coord_routes_list },
 	{ "routes", "list", "", "who routes what", coord_routes_list },
+	{ "policy", "check", "<file>", "what is wrong with a policy file",
+	  coord_policy_check },
 	{ "policy", "get", "", "the policy in force", coord_policy_get },
 	{ "policy", "set", "<file>", "puts a policy into force",
 	  coord_policy_set },

@@ -74,6 +74,8 @@ int coord_nodes_move(int argc, char **argv);
 int coord_nodes_approve_routes(int argc, char **argv);
 int coord_routes_list(int argc, char **argv);
 
+/* policy.c: needs no server. */
+int coord_policy_check(int argc, char **argv);
 /* coord_policy.c */
 int coord_policy_get(int argc, char **argv);
 int coord_policy_set(int argc, char **argv);

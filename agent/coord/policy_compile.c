@@ -412,10 +412,14 @@ static void compile_rule(struct compiler *c, const struct policy_rule *rule)
 	}
 }
 
-/* No rules at all are one that allows everything. */
+/*
+ * No rules at all are one that allows everything: from anywhere without a
+ * policy, from the tailnet with one that leaves its rules out.
+ */
 static void allow_all(struct compiler *c)
 {
-	struct policy_selector from = { .what = POLICY_DANGER_ALL };
+	struct policy_selector from = { .what = c->policy ? POLICY_ANY :
+							    POLICY_DANGER_ALL };
 	struct policy_selector to = { .what = POLICY_ANY };
 	struct policy_ports ports = { 0, 65535 };
 	struct policy_service service = { .ports = &ports, .n_ports = 1,

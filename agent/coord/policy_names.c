@@ -172,6 +172,9 @@ static bool read_name(struct policy *p, struct policy_report *r,
 	if (!strncmp(text, "autogroup:", 10))
 		return read_autogroup(r, at, text, out);
 	if (strchr(text, '@')) {
+		if (strpbrk(text, ":*"))
+			return error_at(r, at, "", text,
+					" is no user's name: users are named one by one here");
 		out->what = POLICY_USER;
 		out->user = policy_intern_user(p, text);
 		return true;

@@ -38,9 +38,10 @@ static void read_groups(struct policy_reader *rd, const struct hujson *o, void *
 			    !strncmp(m->text, "autogroup:", 10))
 				policy_error_at(rd, m, "", m->text,
 					 ": a group has users, no groups");
-			else if (!strchr(m->text, '@'))
+			else if (!strchr(m->text, '@') ||
+				 strpbrk(m->text, ":*"))
 				policy_error_at(rd, m, "", m->text,
-					 " is no user, a name with an @ is expected");
+						" is no user, a name with an @ is expected");
 			else
 				g->members[g->n_members++] =
 					policy_intern_user(p, m->text);

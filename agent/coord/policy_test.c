@@ -98,7 +98,7 @@ static void cast_init(struct cast *c, const struct policy *p,
 	c->addresses = xcalloc(2 * more, sizeof(*c->addresses));
 	for (i = 0; i < n; i++) {
 		c->nodes[i] = nodes[i];
-		member = member || !nodes[i].n_tags;
+		member = member || (nodes[i].n_addresses && !nodes[i].n_tags);
 	}
 	c->n = n;
 	c->n_real = n;

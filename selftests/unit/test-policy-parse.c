@@ -214,6 +214,8 @@ static void test_rules(void)
 		  "f:2:30: \"10.0.0.0/33\" is no address and not in hosts; users are written with an @, others as group:, tag: or autogroup:" },
 		{ ACL("\"100.64.0.9-100.64.0.1\"", ""),
 		  "f:2:30: \"100.64.0.9-100.64.0.1\" is no address and not in hosts; users are written with an @, others as group:, tag: or autogroup:" },
+		{ ACL("\"user:*@x.org\"", ""),
+		  "f:2:30: \"user:*@x.org\" is no user's name: users are named one by one here" },
 		{ ACL("\"ipset:x\"", ""),
 		  "f:2:30: \"ipset:x\": IP sets and services are not known here" },
 		{ ACL("", "\"h\""), "f:2:41: \"h\" has no ports, HOST:PORTS is expected" },
