@@ -29,7 +29,7 @@ struct options {
 	const char *listen, *metrics_listen, *server_url, *state_dir, *user;
 	const char *admin_socket;
 	const char *v4, *v6;
-	unsigned long key_expiry_ms, ephemeral_ms;
+	unsigned long key_expiry_s, ephemeral_s;
 	bool verbose;
 	struct coord_config config;
 };
@@ -88,9 +88,9 @@ static int parse(struct options *o, int argc, char **argv)
 		 "clients answer for these names (true)", false},
 		{"nameservers", FLAG_TEXT, &c->nameservers,
 		 "for everything else, comma-separated", false},
-		{"key-expiry", FLAG_DURATION, &o->key_expiry_ms,
+		{"key-expiry", FLAG_LIFETIME, &o->key_expiry_s,
 		 "lifetime of node keys without tags, 0: for ever (0)", false},
-		{"ephemeral-timeout", FLAG_DURATION, &o->ephemeral_ms,
+		{"ephemeral-timeout", FLAG_LIFETIME, &o->ephemeral_s,
 		 "ephemeral nodes are removed after it (2m)", false},
 		{"admin-socket", FLAG_TEXT, &o->admin_socket,
 		 "for the other commands of 'tailrace coord' "
@@ -180,8 +180,8 @@ static int check(struct options *o)
 			  c->base_domain);
 		return -1;
 	}
-	c->key_expiry_s = (int64_t)(o->key_expiry_ms / 1000);
-	c->ephemeral_s = (unsigned int)(o->ephemeral_ms / 1000);
+	c->key_expiry_s = (int64_t)o->key_expiry_s;
+	c->ephemeral_s = (unsigned int)o->ephemeral_s;
 	return parse_prefix(&c->prefix_v4, o->v4, 4, "prefix-v4") ||
 			       parse_prefix(&c->prefix_v6, o->v6, 6,
 					    "prefix-v6")
@@ -357,7 +357,7 @@ int cmd_coord_serve(struct cli *cli, int argc, char **argv)
 		.state_dir = COORD_STATE_DIR,
 		.v4 = "100.64.0.0/10",
 		.v6 = "fd7a:115c:a1e0::/48",
-		.ephemeral_ms = 120000,
+		.ephemeral_s = 120,
 		.config = {
 			.base_domain = "tailrace.internal",
 			.nameservers = "",

@@ -36,16 +36,16 @@ void text_puts(struct text *t, const char *s)
 void text_printf(struct text *t, const char *fmt, ...)
 {
 	va_list ap;
+	char *s;
 	int n;
 
 	va_start(ap, fmt);
-	n = vsnprintf(NULL, 0, fmt, ap);
+	n = vasprintf(&s, fmt, ap);
 	va_end(ap);
-	text_room(t, (size_t)n);
-	va_start(ap, fmt);
-	vsnprintf(t->s + t->len, (size_t)n + 1, fmt, ap);
-	va_end(ap);
-	t->len += (size_t)n;
+	if (n < 0)
+		abort();
+	text_add(t, s, (size_t)n);
+	free(s);
 }
 
 void text_json(struct text *t, struct json_object *o)
