@@ -137,8 +137,11 @@ static void load_cached(struct agent *a)
 	if (!o)
 		return;
 	a->cached = netmap_new();
-	if (netmap_apply(a->cached, o, true, time(NULL), &why) < 0) {
-		log_warn("the saved netmap is of no use: %s", why);
+	/* A keepalive is accepted, too. */
+	if (netmap_apply(a->cached, o, true, time(NULL), &why) < 0 ||
+	    !a->cached->self) {
+		log_warn("the saved netmap is of no use: %s",
+			 why ? why : "no Node");
 		netmap_free(a->cached);
 		a->cached = NULL;
 	}
