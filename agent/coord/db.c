@@ -15,8 +15,11 @@
 #include "lib/util.h"
 
 #define STATEMENTS_MAX 64
-/* Another process may hold the write lock for as long: a manual checkpoint. */
-#define BUSY_MS 5000
+/*
+ * Another process may hold the write lock for as long (a checkpoint of the
+ * replication's, say); everything waits meanwhile.
+ */
+#define BUSY_MS 2000
 /* The log is cut to this after a checkpoint that emptied it. */
 #define LOG_LIMIT "16777216"
 
@@ -196,7 +199,7 @@ static int inspect(struct db *db, const struct db_schema *schema,
 		   size_t error_size)
 {
 	int64_t application;
-	char check[160] = "";
+	char check[160] = "", *p;
 
 	/* Another program's application id is no damage, so first. */
 	if (pragma(db, "PRAGMA application_id", &application, NULL, 0) ||
@@ -207,6 +210,8 @@ static int inspect(struct db *db, const struct db_schema *schema,
 			 path, db->error);
 		return -EIO;
 	}
+	for (p = check; (p = strchr(p, '\n')); *p = ' ')
+		;
 	if ((uint32_t)application != schema->application) {
 		snprintf(error, error_size,
 			 "%s is not a database of this program; it was left as it is",
@@ -258,8 +263,12 @@ struct db *db_open(const char *path, const struct db_schema *schema,
 			    SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
 			    NULL) != SQLITE_OK ||
 	    set_up(db)) {
-		snprintf(error, error_size, "cannot open %s: %s", path,
-			 sqlite3_errmsg(db->sql));
+		int code = sqlite3_errcode(db->sql);
+		bool bad = code == SQLITE_CORRUPT || code == SQLITE_NOTADB;
+
+		snprintf(error, error_size, "cannot open %s: %s%s", path,
+			 sqlite3_errmsg(db->sql),
+			 bad ? "; it was left as it is: restore a backup" : "");
 		goto err;
 	}
 	if (inspect(db, schema, path, &version, error, error_size))
@@ -267,7 +276,7 @@ struct db *db_open(const char *path, const struct db_schema *schema,
 	if (pragma(db, "PRAGMA journal_mode=WAL", NULL, mode, sizeof(mode)) ||
 	    strcmp(mode, "wal") != 0 || migrate(db, schema, version)) {
 		snprintf(error, error_size, "cannot prepare %s: %s", path,
-			 sqlite3_errmsg(db->sql));
+			 *db->error ? db->error : "no write-ahead log");
 		goto err;
 	}
 	sqlite3_db_config(db->sql, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
