@@ -251,6 +251,9 @@ static const struct {
 	  { ANN ">*:20-30", ANN ">*:20-30", ANN ">*:20-30", ANN ">*:20-30",
 	    ANN ">*:20-30,10.1.2.3:99", ANN ">*:20-30", ANN ">*:20-30" },
 	  "01 02 03 04 05 12 13 14 15" },
+	{ ACL("\"ann@\"", "\"100.64.0.40:5,7,8,6-6,10-12,11-20\""),
+	  { "", "", "", ANN ">100.64.0.40:5-8,100.64.0.40:10-20", "", "", "" },
+	  "03 13" },
 	/* a grant's services are for all its destinations */
 	{ "\"grants\":[{\"src\":[\"tag:exit\"],\"dst\":[\"tag:web\",\"db\"],"
 	  "\"ip\":[\"tcp:443\",\"icmp:*\",\"8080\"]}]",
@@ -435,6 +438,14 @@ static void test_real(void)
 		  ",\"tests\":[{\"src\":\"ann@\",\"accept\":[\"db:22\"]}]", 0 },
 		{ ACL("\"tag:web\"", "\"100.64.0.30:22\"")
 		  ",\"tests\":[{\"src\":\"100.64.0.40\",\"accept\":[\"100.64.0.30:22\"]}]", 0 },
+		/* denied is what reaches none of several */
+		{ ACL("\"bob@example.com\"", "\"100.64.0.10:22\"")
+		  ",\"tests\":[{\"src\":\"bob@example.com\",\"deny\":[\"ann@:22\"]}]", 1 },
+		/* without a protocol it is TCP or UDP, and no ping */
+		{ "\"acls\":[{\"action\":\"accept\",\"proto\":\"icmp\",\"src\":[\"ann@\"],\"dst\":[\"db:*\"]}]"
+		  ",\"tests\":[{\"src\":\"ann@\",\"deny\":[\"db:22\"]}]", 0 },
+		{ "\"acls\":[{\"action\":\"accept\",\"proto\":\"udp\",\"src\":[\"ann@\"],\"dst\":[\"db:*\"]}]"
+		  ",\"tests\":[{\"src\":\"ann@\",\"deny\":[\"db:22\"]}]", 1 },
 		/* users and tags without nodes, and a stranger */
 		{ ACL("\"tag:none\", \"eve@\"", "\"tag:none:22\"")
 		  ",\"tests\":[{\"src\":\"eve@\",\"accept\":[\"tag:none:22\"]},"
