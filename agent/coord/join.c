@@ -274,7 +274,7 @@ int model_register(struct model *m, const struct registration *r,
 		return model_fail(m, -EPERM, "the pre-auth key has expired");
 	if (spent)
 		return model_fail(m, -EPERM,
-				  "the pre-auth key was used already");
+				  "the pre-auth key was already used");
 	err = all_tags(m, r, k, &g);
 	return err ? err : join(m, r, &g, now, out);
 }

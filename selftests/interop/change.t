@@ -36,7 +36,7 @@ our_key_changed() { # KEY
 
 # Connected to the control server, as the server sees it.
 connected() { # NAME
-	headscale nodes list -o json |
+	control_nodes |
 		jq -e ".[] | select(.name == \"$1\") | .online"
 }
 
@@ -60,8 +60,8 @@ ok "we see it" within 15 node_online us third
 ok "we reach it" within 15 node_ping us "$third"
 took "time until we reach it"
 ok "it reaches us" within 15 node_ping third "$us"
-id=$(headscale nodes list -o json | jq '.[] | select(.name == "third").id')
-ok "the third node is deleted" headscale nodes delete -i "$id" --force
+id=$(control_nodes | jq '.[] | select(.name == "third").id')
+ok "the third node is deleted" control_delete "$id"
 ok "we forget it" within 15 is_gone third
 ok "it does not reach us" not node_ping third "$us"
 node_stop third
@@ -117,10 +117,10 @@ stream_stop pings
 
 # Servers restart.
 stream_start pings peer "$us" 0.2
-reap headscale
+control_stop
 sleep 3
-headscale_start
-ok "headscale is back: we are connected" within 60 connected us
+control_start
+ok "control is back: we are connected" within 60 connected us
 took "time until we are connected"
 stream_stop pings
 read -r sent lost <<< "$(stream_result pings)"

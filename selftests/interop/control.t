@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# The control client against a real headscale, over TLS, without a kernel: every
-# way in, what headscale hears of us, what we hear of it, every way out.
+# The control client against a real server, over TLS, without a kernel: every
+# way in, what the server hears of us, what we hear of it, every way out.
 
 . "$(dirname "$0")/lib.sh"
 
@@ -44,7 +44,7 @@ hears() { # SECONDS TAG PATTERN
 }
 
 nodes() { # JQ-FILTER
-	headscale nodes list -o json | jq -re "$1"
+	control_nodes | jq -re "$1"
 }
 
 servers_up
@@ -54,7 +54,7 @@ ok "join with an auth key" hears 20 a '^state streaming'
 ok "with a DERP map and rules" saw a '^netmap .*rules=1 regions=1'
 say a endpoint 198.51.100.9:5555
 say a hostname renamed
-ok "a lite update reaches headscale" \
+ok "a lite update reaches $control" \
 	within 10 nodes '.[] | select(.name == "renamed")'
 ok "and comes back as our own node" hears 10 a '^netmap .*name=renamed\.'
 
@@ -75,17 +75,17 @@ say b route 10.77.0.0/16
 ok "a route is offered" within 10 nodes \
 	'.[] | select(.available_routes // [] | index("10.77.0.0/16"))'
 forget a
-headscale nodes approve-routes -i 2 -r 10.77.0.0/16 > /dev/null
+control_approve_routes 2 10.77.0.0/16 > /dev/null
 ok "and, approved, given to peers" hears 10 a 'peer=client\S* online=1 routes=1'
 
 say a link
 ok "a changed link: reconnected" hears 10 a '^state streaming'
 forget a
 forget b
-reap headscale
-ok "headscale is gone, and we say so" hears 10 a '^state connecting .'
-headscale_start
-ok "headscale is back, and so are we" hears 40 a '^state streaming'
+control_stop
+ok "$control is gone, and we say so" hears 10 a '^state connecting .'
+control_start
+ok "$control is back, and so are we" hears 40 a '^state streaming'
 took "time to notice"
 ok "so is the other" hears 40 b '^state streaming'
 
@@ -94,18 +94,18 @@ say b quit
 ok "a client that leaves is offline" hears 40 a 'peer=client\S* online=0'
 
 forget a
-headscale nodes expire -i 1 > /dev/null
+control_expire 1 > /dev/null
 ok "an expired key needs a login" hears 10 a '^state needs-login'
 ok "with a new key" saw a '^key nodekey:'
 ok "at a URL" hears 10 a '^url https://.*/register/'
 id=$(saw a '^url https' | sed 's|.*/||')
 forget a
-headscale auth register --auth-id "$id" --user tester > /dev/null
+control_approve "$id" > /dev/null
 ok "the login is heard of at once" hears 10 a '^state streaming'
 ok "for the same node" saw a '^netmap id=1 '
 
 forget a
-headscale nodes expire -i 1 > /dev/null
+control_expire 1 > /dev/null
 hears 10 a '^url https://.*/register/' > /dev/null
 client_stop a
 client_start a
@@ -116,17 +116,17 @@ say a rotate "$authkey"
 ok "a forced login changes the key" hears 10 a '^key nodekey:'
 ok "and nothing else" hears 20 a '^netmap id=1 '
 
-headscale nodes delete -i 1 --force > /dev/null
+control_delete 1 > /dev/null
 say a login "$authkey"
 ok "a deleted node can join again" hears 20 a '^netmap id=3 '
 say a logout
 ok "logout" hears 12 a '^logged-out'
 ok "forgets the key" saw a '^key none'
-ok "also in headscale" within 10 nodes \
+ok "also in $control" within 10 nodes \
 	'.[] | select(.id == 3 and .expiry != null)'
 ok "the client ends well" client_stop a
 
-once=$(headscale preauthkeys create --user 1 -o json | jq -r .key)
+once=$(control_key)
 client_start once "$once"
 ok "a key for one use" hears 20 once '^state streaming'
 client_start twice "$once"

@@ -29,7 +29,7 @@ mode() { # MODE
 }
 
 connected() { # NAME
-	headscale nodes list -o json |
+	control_nodes |
 		jq -e ".[] | select(.name == \"$1\") | .online"
 }
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# Sourced by the interop tests: TAP, the servers (headscale, derper), and the
-# nodes, stock or ours, behind one set of functions.
+# Sourced by the interop tests: TAP, the servers (headscale or coord, derper),
+# and the nodes, stock or ours, behind one set of functions.
 #
 # A test is written for two nodes: "us" is the node under test, a VM with
 # tailrace.ko and tailraced, and "peer" is a stock tailscaled. With
@@ -149,98 +149,18 @@ certificate() { # NAME
 		-subj "/CN=$1" -addext "subjectAltName=DNS:$1" 2>/dev/null
 }
 
-# The relay's certificate is known to clients by its hash in the DERP map; the
-# control server's is the only one they trust.
-headscale_configure() {
-	local hash
-	certificate derp.test
-	certificate headscale.test
-	hash=$(openssl x509 -in "$tmp/derp.test.crt" -outform DER | sha256sum)
-	cat > "$tmp/derpmap.yaml" <<-EOF
-	regions:
-	  900:
-	    regionid: 900
-	    regioncode: test
-	    regionname: Test
-	    nodes:
-	      - name: 900a
-	        regionid: 900
-	        hostname: derp.test
-	        certname: sha256-raw:${hash%% *}
-	        ipv4: 203.0.113.1
-	        ipv6: 2001:db8::1
-	EOF
-	cat > "$tmp/headscale.yaml" <<-EOF
-	server_url: $url
-	listen_addr: "[::]:8443"
-	tls_cert_path: $tmp/headscale.test.crt
-	tls_key_path: $tmp/headscale.test.key
-	metrics_listen_addr: 127.0.0.1:9090
-	grpc_listen_addr: 127.0.0.1:50443
-	noise:
-	  private_key_path: $tmp/headscale.key
-	prefixes:
-	  v4: 100.64.0.0/10
-	  v6: fd7a:115c:a1e0::/48
-	derp:
-	  urls: []
-	  paths: [$tmp/derpmap.yaml]
-	  auto_update_enabled: false
-	disable_check_updates: true
-	database:
-	  type: sqlite
-	  sqlite:
-	    path: $tmp/headscale.db
-	policy:
-	  mode: file
-	  path: $tmp/policy.json
-	dns:
-	  magic_dns: false
-	  override_local_dns: false
-	  base_domain: tailrace.test
-	unix_socket: $tmp/headscale.sock
-	log:
-	  level: info
-	EOF
-	policy_allow_all > "$tmp/policy.json"
-}
-
-policy_allow_all() {
-	echo '{"acls": [{"action": "accept", "src": ["*"], "dst": ["*:*"]}]}'
-}
-
-# Puts the policy on standard input into force.
-policy_set() {
-	cat > "$tmp/policy.json"
-	kill -HUP "$(cat "$tmp/headscale.pid")"
-}
-
-headscale() {
-	"$bin/headscale" -c "$tmp/headscale.yaml" "$@" 2>>"$tmp/headscale-cli.log"
-}
-
-headscale_start() {
-	spawn net headscale "$bin/headscale" -c "$tmp/headscale.yaml" serve
-	within 30 in_ns net curl -sfo /dev/null "$url/health" \
-		--cacert "$tmp/headscale.test.crt" \
-		--resolve headscale.test:8443:203.0.113.1 ||
-		bail "headscale does not start"
-}
+. "$here/server.sh"
 
 servers_up() {
-	headscale_configure
+	certificate derp.test
+	certificate headscale.test
+	control_configure
 	derper_start
-	headscale_up
-}
-
-# headscale, with a user and a key to join by.
-headscale_up() {
-	headscale_start
-	headscale users create tester >/dev/null ||
-		bail "headscale creates no user"
-	authkey=$(headscale preauthkeys create --user 1 --reusable -o json |
-		jq -r .key)
-	[ "$authkey" ] || bail "headscale gives no key"
+	control_start
+	control_user tester > /dev/null ||
+		bail "$control creates no user"
+	authkey=$(control_key --reusable)
+	[ "$authkey" ] || bail "$control gives no key"
 }
 
 # ── Preparation ──────────────────────────────────────────────────────────
