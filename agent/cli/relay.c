@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* `tailrace relay`: a DERP and STUN server in the foreground. */
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -101,6 +102,12 @@ static int apply(struct relayd_config *c, const struct options *o)
 	return 0;
 }
 
+/*
+ * Buffers come and go with every read: giving their pages back to the kernel
+ * each time would cost more than reading.
+ */
+#define HEAP_SLACK (16 << 20)
+
 /* What an operator copies into the DERP map. */
 static void announce(const struct relayd *s)
 {
@@ -129,6 +136,7 @@ static int serve(const struct relayd_config *config)
 	if (sodium_init() < 0)
 		return cli_error("libsodium does not start");
 	signal(SIGPIPE, SIG_IGN);
+	mallopt(M_TRIM_THRESHOLD, HEAP_SLACK);
 	setrlimit(RLIMIT_CORE, &no_core); /* keys are in memory */
 	s = relayd_new(config);
 	if (!s)

@@ -133,6 +133,7 @@ static enum io_result ssl_result(struct stream *s, int ret)
 	return IO_END;
 }
 
+/* With IO_WANT_READ there may be data too: then the socket had no more. */
 static enum io_result do_read(struct stream *s, uint8_t *buf, size_t cap,
 			      size_t *n)
 {
@@ -142,12 +143,15 @@ static enum io_result do_read(struct stream *s, uint8_t *buf, size_t cap,
 	if (s->ssl) {
 		int ret = SSL_read_ex(s->ssl, buf, cap, n);
 
-		return ret > 0 ? IO_OK : ssl_result(s, ret);
+		if (ret <= 0)
+			return ssl_result(s, ret);
+		/* Asking again would be a system call for nothing, mostly. */
+		return SSL_has_pending(s->ssl) ? IO_OK : IO_WANT_READ;
 	}
 	got = recv(s->fd, buf, cap, 0);
 	if (got > 0) {
 		*n = (size_t)got;
-		return IO_OK;
+		return *n == cap ? IO_OK : IO_WANT_READ;
 	}
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
 		return IO_WANT_READ;
