@@ -171,7 +171,17 @@ bench-kmod:
 	scripts/vm run --suite $(KERNEL) --kmod --timeout 900 -- \
 		selftests/bench/throughput
 
-bench: bench-filter bench-relay bench-kmod
+$B/bench/coord: selftests/bench/coord.c $(wildcard selftests/unit/*.h) \
+		$B/libtailrace.a
+	@mkdir -p $(@D)
+	$(say) LD $@
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -o $@ $< $B/libtailrace.a $(LDLIBS)
+
+# What a connected machine costs the coordination server.
+bench-coord: $B/bench/coord
+	$<
+
+bench: bench-filter bench-relay bench-coord bench-kmod
 
 build/fuzz/fuzz-kmod-disco: selftests/fuzz/fuzz-kmod-disco.c kmod/box.c \
 		kmod/disco.c $(SHIM_DEPS) $(SHIM_HEADERS)
@@ -292,8 +302,8 @@ endif
 clean:
 	rm -rf build
 
--include $(OBJS:.o=.d) $B/kernelctl.d $B/bench/relay.d $(UNIT_TESTS:=.d) $(FUZZERS:=.d)
+-include $(OBJS:.o=.d) $B/kernelctl.d $B/bench/relay.d $B/bench/coord.d $(UNIT_TESTS:=.d) $(FUZZERS:=.d)
 
-.PHONY: all agent bench bench-filter bench-kmod bench-relay kmod unit-tests \
+.PHONY: all agent bench bench-filter bench-coord bench-kmod bench-relay kmod unit-tests \
 	fuzzers deps check check-unit check-san check-fuzz check-kmod check-net check-interop demo lint install clean
 .SECONDARY:

@@ -125,3 +125,20 @@ write("filter", [go(1, ip4(p, s, d, b)) for s in PEERS for d in (US, NET)
                                        (44, b"\6\0\0\x50" + bytes(12)))])
 write("portmap", [bytes.fromhex("0c" + "0080000000000001cb007109"
                                 "10" + "0081000000000001a2a9c00100001c20")])
+
+head = b" HTTP/1.1\r\nHost: a\r\n"
+frames = [b"\0\0\x09\1\5\0\0\0\1\x82\x87\x04\x02/s\x01\1a",
+          b"\0\0\x09\1\4\0\0\0\3\x83\x87\x04\x02/e\x01\1a"
+          b"\0\0\2\0\1\0\0\0\3{}",
+          b"\0\0\4\3\0\0\0\0\1\0\0\0\x08",
+          b"\0\0\x08\6\0\0\0\0\0\0\0\0\0\0\0\0\0",
+          b"\0\0\4\x08\0\0\0\0\0\0\1\0\0"]
+write("coord-http",
+      [b"\0GET /s?a=%41" + head + b"\r\n",
+       b"\0POST /e" + head + b"Content-Length: 2\r\n\r\n{}",
+       b"\0GET /key?v=1" + head + b"\r\n"]
+      + [b"\1" + bytes.fromhex(v["initiation_frame"])
+         for v in noise["vectors"]]
+      + [b"\2\4\0\x10" + bytes(16)]
+      + [b"\4" + f for f in frames] + [b"\4" + b"".join(frames)])
+write("httpreq", [b"POST /ts2021" + head + b"Content-Length: 0\r\n\r\n"])

@@ -68,11 +68,13 @@ static void client_dial(struct client *c, const struct key *server)
 		.version = c->version,
 		.machine_private = &c->machine,
 		.server_public = server,
+		.tls_first = c->w->tls,
 	};
 	char text[64];
 
 	c->done = false;
-	snprintf(text, sizeof(text), "http://127.0.0.1:%u", c->w->port);
+	snprintf(text, sizeof(text), "http%s://127.0.0.1:%u",
+		 c->w->tls ? "s" : "", c->w->tls ? c->w->tls : c->w->port);
 	url_parse(&url, text);
 	c->dial = noise_dial_start(c->w->base, c->dialer, &spec, client_dialed,
 				   c);
@@ -92,7 +94,7 @@ static struct client *client_new(struct world *w, const struct key *machine)
 	return c;
 }
 
-static void client_free(struct client *c)
+static inline void client_free(struct client *c)
 {
 	noise_dial_cancel(c->dial);
 	ts2021_free(c->t);

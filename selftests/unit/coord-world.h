@@ -158,7 +158,7 @@ static struct world *world_new(const struct http_limits *limits)
 	return w;
 }
 
-static void world_free(struct world *w)
+static inline void world_free(struct world *w)
 {
 	http_server_free(w->server);
 	event_base_loop(w->base, EVLOOP_NONBLOCK);
