@@ -15,6 +15,7 @@
 #include "kernel/wg.h"
 #include "kernel/wire.h"
 #include "lib/util.h"
+#include "addrs.h"
 #include "tap.h"
 
 /* Words separated by blanks; the next one, or NULL. */
@@ -26,24 +27,6 @@ static char *word(char **text)
 		w = strsep(text, " ");
 	while (w && !*w);
 	return w;
-}
-
-static struct prefix pfx(const char *text)
-{
-	struct prefix p = { 0 };
-
-	if (prefix_parse(&p, text))
-		abort();
-	return p;
-}
-
-static struct endpoint ep(const char *text)
-{
-	struct endpoint e = { 0 };
-
-	if (strcmp(text, "-") && endpoint_parse(&e, text))
-		abort();
-	return e;
 }
 
 static struct key key_of(char letter)

@@ -5,25 +5,8 @@
 
 #include "kernel/wire.h"
 #include "lib/util.h"
+#include "addrs.h"
 #include "tap.h"
-
-static struct prefix pfx(const char *text)
-{
-	struct prefix p = { 0 };
-
-	if (prefix_parse(&p, text))
-		abort();
-	return p;
-}
-
-static struct endpoint ep(const char *text)
-{
-	struct endpoint e = { 0 };
-
-	if (endpoint_parse(&e, text))
-		abort();
-	return e;
-}
 
 /* A state that uses every field of every table. */
 static struct kernel_state full_state(void)

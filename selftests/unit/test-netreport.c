@@ -4,20 +4,12 @@
 
 #include <stdlib.h>
 
+#include "addrs.h"
 #include "derp-map.h"
 #include "lib/util.h"
 #include "tap.h"
 
 #define T0 (1000 * SEC_NS)
-
-static struct endpoint ep(const char *text)
-{
-	struct endpoint e;
-
-	if (endpoint_parse(&e, text))
-		abort();
-	return e;
-}
 
 static void test_fields(void)
 {

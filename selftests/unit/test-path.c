@@ -4,6 +4,7 @@
 
 #include "engine/path.h"
 #include "lib/util.h"
+#include "addrs.h"
 #include "tap.h"
 
 struct sent {
@@ -52,14 +53,6 @@ static const struct path_ops ops = {
 	.call_me_maybe = on_call,
 	.changed = on_changed,
 };
-
-static struct endpoint ep(const char *text)
-{
-	struct endpoint e = { 0 };
-
-	endpoint_parse(&e, text);
-	return e;
-}
 
 static void fresh(struct path *p)
 {
