@@ -68,7 +68,8 @@ struct agent {
 	uint64_t published_disco; /* paths_disco_generation() */
 	char *auth_url; /* "" none */
 
-	uint16_t wg_port; /* 0: no device yet */
+	int wg_link;
+	uint16_t wg_port; /* 0: no device that udp shares the port of */
 	struct own_endpoint own[ENDPOINTS_MAX];
 	size_t n_own;
 	struct endpoint_cache endpoint_cache;

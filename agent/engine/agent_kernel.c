@@ -49,9 +49,12 @@ static void on_applied(void *ctx, int link, uint16_t port, const char *error)
 	if (*error && strcmp(error, a->kernel_error))
 		log_error("kernel: %s", error);
 	set_text(&a->kernel_error, error);
-	if (!port || port == a->wg_port)
+	if (link == a->wg_link && port == a->wg_port)
 		return;
+	a->wg_link = link;
 	a->wg_port = port;
+	if (!port)
+		return;
 	portmapper_set_port(a->portmapper, port);
 	if (a->relay)
 		relay_free(a->relay);

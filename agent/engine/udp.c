@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -13,6 +14,7 @@
 struct udp_socket {
 	struct udp *udp;
 	int fd;
+	uint16_t born; /* its own port */
 	struct event *readable;
 };
 
@@ -26,6 +28,24 @@ struct udp {
 	uint8_t data[BATCH][UDP_DATAGRAM_MAX];
 };
 
+static uint16_t port_of(int fd)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+	struct endpoint e;
+
+	if (getsockname(fd, (struct sockaddr *)&ss, &len) ||
+	    endpoint_from_sockaddr(&e, (struct sockaddr *)&ss))
+		return 0;
+	return e.port;
+}
+
+/* While the module serves a socket, WireGuard's port is its name. */
+static bool is_served(const struct udp_socket *s)
+{
+	return port_of(s->fd) != s->born;
+}
+
 /* One batch a wake-up: the loop comes back while there is more. */
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
@@ -37,6 +57,8 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	for (i = 0; i < BATCH; i++)
 		u->msgs[i].msg_hdr.msg_namelen = sizeof(u->from[i]);
 	n = recvmmsg(fd, u->msgs, BATCH, MSG_DONTWAIT, NULL);
+	if (!is_served(s))
+		return;
 	for (i = 0; i < n; i++) {
 		if (u->msgs[i].msg_hdr.msg_flags & MSG_TRUNC)
 			continue;
@@ -54,6 +76,7 @@ static void socket_init(struct udp *u, struct udp_socket *s,
 	s->fd = fd;
 	if (fd < 0)
 		return;
+	s->born = port_of(fd);
 	s->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_readable, s);
 	event_add(s->readable, NULL);
 }
@@ -102,6 +125,8 @@ int udp_send(struct udp *u, const struct endpoint *to, const void *data,
 
 	if (!len || s->fd < 0)
 		return -EAFNOSUPPORT;
+	if (!is_served(s))
+		return -ENETDOWN;
 	if (sendto(s->fd, data, n, MSG_DONTWAIT, (struct sockaddr *)&ss, len) <
 	    0)
 		return -errno;

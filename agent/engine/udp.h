@@ -9,7 +9,9 @@
 
 /*
  * The engine's two UDP sockets on WireGuard's port: the module gives them
- * disco and STUN, and what they send leaves from that port.
+ * disco and STUN, and what they send leaves from that port. While no module
+ * serves them they are mute and deaf: a peer that heard from the port they were
+ * born with would send WireGuard's packets there.
  */
 
 struct event_base;
@@ -27,7 +29,10 @@ struct udp *udp_new(struct event_base *base, int fd4, int fd6, udp_recv_cb cb,
 		    void *ctx);
 void udp_free(struct udp *u);
 
-/* 0 or negative errno: -EAFNOSUPPORT, -EAGAIN when the buffer is full, ... */
+/*
+ * 0 or negative errno: -EAFNOSUPPORT, -ENETDOWN while no module serves the
+ * socket, -EAGAIN when the buffer is full, ...
+ */
 int udp_send(struct udp *u, const struct endpoint *to, const void *data,
 	     size_t n);
 

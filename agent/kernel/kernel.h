@@ -101,8 +101,9 @@ struct kernel_peer_stats {
 struct kernel_ops {
 	/*
 	 * A state was applied; @error is "" or one line that says what could
-	 * not be done and what to do next. @port is WireGuard's port now,
-	 * @link the interface's index.
+	 * not be done and what to do next. @port is WireGuard's port, 0 while
+	 * a steer socket does not share it; @link is the interface's index,
+	 * 0 without one.
 	 */
 	void (*applied)(void *ctx, int link, uint16_t port, const char *error);
 	void (*peer_active)(void *ctx, uint32_t peer);

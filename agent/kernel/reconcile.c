@@ -133,6 +133,11 @@ void reconcile_set_path(struct reconcile *r, const struct kernel_path *path)
 	peers_set_path(&r->peers, path);
 }
 
+static void unbind_sockets(struct reconcile *r)
+{
+	r->sockets[0].bound = r->sockets[1].bound = false;
+}
+
 static void bind_socket(struct reconcile *r, int i)
 {
 	if (r->sockets[i].fd < 0 || r->sockets[i].bound)
@@ -290,13 +295,14 @@ static bool run_attach(struct reconcile *r)
 			     TAILRACE_MCGRP_EVENTS, &r->group);
 	if (err) {
 		r->family = 0;
+		unbind_sockets(r);
 		fail(r, "tailrace.ko is not loaded: install it for this kernel (dkms status tailrace) and run modprobe tailrace");
 		return false;
 	}
 	err = module_device_get(&r->genl, r->family, r->link, &d);
 	if (err == -ENODEV) {
 		err = module_attach(&r->genl, r->family, r->link, r->port);
-		r->sockets[0].bound = r->sockets[1].bound = false;
+		unbind_sockets(r);
 	} else if (!err && d.port != r->port) {
 		err = module_set_port(&r->genl, r->family, r->link, r->port);
 	}
@@ -475,15 +481,24 @@ static void run_interface(struct reconcile *r, const struct link *l,
 	module_peers_free(&module);
 }
 
+/* Whether all that the steer sockets send leaves from WireGuard's port. */
+static bool sockets_share(const struct reconcile *r)
+{
+	return r->link && (r->sockets[0].fd < 0 || r->sockets[0].bound) &&
+	       (r->sockets[1].fd < 0 || r->sockets[1].bound);
+}
+
 static void tell(struct reconcile *r)
 {
+	uint16_t port = sockets_share(r) ? r->port : 0;
+
 	if (!fault_is_news(&r->fault) && !r->fresh &&
-	    r->link == r->told.link && r->port == r->told.port)
+	    r->link == r->told.link && port == r->told.port)
 		return;
 	r->fresh = false;
 	r->told.link = r->link;
-	r->told.port = r->port;
-	r->ops->applied(r->ctx, r->link, r->port, r->fault.text);
+	r->told.port = port;
+	r->ops->applied(r->ctx, r->link, port, r->fault.text);
 }
 
 bool reconcile_run(struct reconcile *r)

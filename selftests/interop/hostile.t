@@ -105,8 +105,8 @@ flood() { # PORT RATE
 
 node_script us <<-EOF
 	nft add table ip flood
-	nft 'add chain ip flood drop { type filter hook prerouting priority -400; }'
-	nft add rule ip flood drop udp dport 9 drop
+	nft 'add chain ip flood unwanted { type filter hook prerouting priority -400; }'
+	nft add rule ip flood unwanted udp dport 9 drop
 EOF
 flood 41641 5000
 ok "5,000 garbage packets a second do no harm" test "$percent" -lt 10
