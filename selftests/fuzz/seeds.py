@@ -142,3 +142,32 @@ write("coord-http",
       + [b"\2\4\0\x10" + bytes(16)]
       + [b"\4" + f for f in frames] + [b"\4" + b"".join(frames)])
 write("httpreq", [b"POST /ts2021" + head + b"Content-Length: 0\r\n\r\n"])
+
+# The first byte of a line chooses the path, as fuzz-coord-admin.c lists them.
+ADMIN = [
+    (0, {}), (4, {}), (8, {}), (9, {}), (18, {}), (19, {}), (21, {}), (22, {}),
+    (1, {"name": "carol", "display_name": "C"}),
+    (2, {"user": "alice", "name": "dora"}), (3, {"user": "alice"}),
+    (5, {"user": "alice", "reusable": True, "ephemeral": True,
+         "tags": ["tag:a"], "expiration": 60}),
+    (6, {"key": 1}), (7, {"key": "1"}), (10, {"id": "x", "user": "alice"}),
+    (11, {"id": "x"}), (12, {"node": "a"}),
+    (13, {"node": "a", "expiry": "2030-01-01T00:00:00Z"}),
+    (14, {"node": "a", "name": "New Name"}), (15, {"node": "a", "tags": []}),
+    (15, {"node": "a-1", "tags": ["tag:b", "tag:a"]}),
+    (16, {"node": "a", "user": "alice"}),
+    (17, {"node": "a", "routes": ["10.0.0.0/8", "::/0"]}),
+    (19, {"policy": '{"acls":[]}'}), (20, {"policy": "{"})]
+write("coord-admin",
+      [bytes([path]) + json.dumps(body).encode() for path, body in ADMIN]
+      + [b"\n".join(bytes([path + 23]) + json.dumps(body).encode()
+                    for path, body in ADMIN[8:16])]
+      + [bytes([path]) for path in range(23)])
+write("coord-db",
+      [b"\0" + (at * 4096 + i).to_bytes(3, "big") + b"\xff"
+       for at in range(12) for i in (0, 3, 8, 100)]
+      + [b"\1" + bytes([column]) + text for column in range(17) for text in
+         (b"", b"a", b"[]", b"{}", b'["tag:x"]', b'["10.0.0.0/8"]', b"1.2.3.4",
+          b'[["1.2.3.4:5",1]]', b"nodekey:" + b"1" * 64,
+          b'{"Hostname":"h","RoutableIPs":["1.0.0.0/8"],"NetInfo":'
+          b'{"PreferredDERP":1}}')])
