@@ -3,6 +3,7 @@
 
 #include <curl/curl.h>
 #include <event2/event.h>
+#include <sodium.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -159,6 +160,17 @@ static size_t on_body(char *data, size_t size, size_t n, void *ctx)
 	return n;
 }
 
+static void add_header(struct fetch *r, const char *name, const char *value)
+{
+	size_t n = strlen(name) + strlen(value) + 3;
+	char *line = xmalloc(n);
+
+	snprintf(line, n, "%s: %s", name, value);
+	r->headers = curl_slist_append(r->headers, line);
+	sodium_memzero(line, n); /* may hold a secret */
+	free(line);
+}
+
 struct fetch *fetch_start(struct fetcher *f, const struct fetch_request *q,
 			  void (*done)(void *ctx, int status, const char *body,
 				       size_t len, const char *why),
@@ -187,12 +199,16 @@ struct fetch *fetch_start(struct fetcher *f, const struct fetch_request *q,
 		curl_easy_setopt(e, CURLOPT_UNIX_SOCKET_PATH, q->unix_socket);
 		curl_easy_setopt(e, CURLOPT_PROXY, "");
 	}
+	if (q->ca_file)
+		curl_easy_setopt(e, CURLOPT_CAINFO, q->ca_file);
+	if (q->authorization)
+		add_header(r, "Authorization", q->authorization);
 	if (q->body) {
-		r->headers = curl_slist_append(
-			NULL, "Content-Type: application/json");
-		curl_easy_setopt(e, CURLOPT_HTTPHEADER, r->headers);
+		add_header(r, "Content-Type",
+			   q->type ? q->type : "application/json");
 		curl_easy_setopt(e, CURLOPT_COPYPOSTFIELDS, q->body);
 	}
+	curl_easy_setopt(e, CURLOPT_HTTPHEADER, r->headers);
 	DL_APPEND(f->running, r);
 	curl_multi_add_handle(f->multi, e);
 	return r;

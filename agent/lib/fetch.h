@@ -14,7 +14,10 @@ struct fetch;
 
 struct fetch_request {
 	const char *url;
-	const char *body;	 /* a POST of this JSON; NULL: GET */
+	const char *body;	 /* a POST of this; NULL: GET */
+	const char *type;	 /* the body's; NULL: JSON */
+	const char *authorization; /* the header's value, or NULL */
+	const char *ca_file;	 /* roots, NULL: the system's */
 	const char *unix_socket; /* instead of TCP; NULL */
 	unsigned int timeout_ms; /* in all, waiting for its turn included */
 	size_t max;		 /* bytes of the answer's body; more fails */
