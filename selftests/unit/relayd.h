@@ -33,27 +33,27 @@ struct peer {
 	size_t n_out;
 };
 
-static void io_want_write(void *io)
+static inline void io_want_write(void *io)
 {
 	((struct peer *)io)->wants = true;
 }
 
-static void io_pause(void *io, bool paused)
+static inline void io_pause(void *io, bool paused)
 {
 	((struct peer *)io)->paused = paused;
 }
 
-static void io_yield(void *io)
+static inline void io_yield(void *io)
 {
 	((struct peer *)io)->yielded = true;
 }
 
-static void io_logged_in(void *io)
+static inline void io_logged_in(void *io)
 {
 	((struct peer *)io)->logged_in = true;
 }
 
-static void io_close(void *io, const char *why)
+static inline void io_close(void *io, const char *why)
 {
 	struct peer *p = io;
 
@@ -69,7 +69,7 @@ static const struct relayd_client_io peer_io = {
 	.close = io_close,
 };
 
-static void core_start(struct core *core)
+static inline void core_start(struct core *core)
 {
 	memset(core, 0, sizeof(*core));
 	pthread_mutex_init(&core->server.lock, NULL);
@@ -80,20 +80,20 @@ static void core_start(struct core *core)
 	core->server.main = core->w;
 }
 
-static void core_stop(struct core *core)
+static inline void core_stop(struct core *core)
 {
 	relayd_worker_free(core->w);
 	relayd_table_free(core->server.table);
 	pthread_mutex_destroy(&core->server.lock);
 }
 
-static int64_t stat_of(const struct core *core, enum relayd_stat what)
+static inline int64_t stat_of(const struct core *core, enum relayd_stat what)
 {
 	return (int64_t)core->w->stats.v[what];
 }
 
 /* A connection that has said nothing yet, with a new key. */
-static void peer_open(struct peer *p, struct core *core)
+static inline void peer_open(struct peer *p, struct core *core)
 {
 	struct endpoint remote = { .ip = ip_v4(192, 0, 2, 1), .port = 1234 };
 
@@ -105,7 +105,7 @@ static void peer_open(struct peer *p, struct core *core)
 	p->c = relayd_client_new(core->w, &peer_io, p, &remote, false);
 }
 
-static void peer_close(struct peer *p)
+static inline void peer_close(struct peer *p)
 {
 	relayd_client_free(p->c);
 	free(p->out);
@@ -113,7 +113,7 @@ static void peer_close(struct peer *p)
 }
 
 /* As the stream does: until it takes no more, yields, pauses or is closed. */
-static size_t peer_feed(struct peer *p, const uint8_t *data, size_t n)
+static inline size_t peer_feed(struct peer *p, const uint8_t *data, size_t n)
 {
 	size_t at = 0;
 
@@ -127,7 +127,7 @@ static size_t peer_feed(struct peer *p, const uint8_t *data, size_t n)
 	return at;
 }
 
-static size_t peer_send(struct peer *p, const struct derp_frame *f)
+static inline size_t peer_send(struct peer *p, const struct derp_frame *f)
 {
 	static uint8_t buf[DERP_CLIENT_INFO_MAX + 512];
 	ssize_t n = derp_encode(f, buf, sizeof(buf));
@@ -137,7 +137,7 @@ static size_t peer_send(struct peer *p, const struct derp_frame *f)
 	return peer_feed(p, buf, (size_t)n);
 }
 
-static void peer_packet(struct peer *p, const struct key *dst,
+static inline void peer_packet(struct peer *p, const struct key *dst,
 			const void *data, size_t n)
 {
 	struct derp_frame f = { .type = DERP_SEND_PACKET,
@@ -149,7 +149,7 @@ static void peer_packet(struct peer *p, const struct key *dst,
 }
 
 /* Lets it write all it has to, in records of @cap bytes. */
-static void peer_drain_by(struct peer *p, size_t cap)
+static inline void peer_drain_by(struct peer *p, size_t cap)
 {
 	uint8_t *buf = xmalloc(cap);
 	size_t n;
@@ -164,7 +164,7 @@ static void peer_drain_by(struct peer *p, size_t cap)
 	free(buf);
 }
 
-static void peer_drain(struct peer *p)
+static inline void peer_drain(struct peer *p)
 {
 	peer_drain_by(p, 16384);
 }
@@ -173,7 +173,7 @@ static void peer_drain(struct peer *p)
  * The next frame it was sent; false if there is none. What @f points to is good
  * until the next call.
  */
-static bool peer_next(struct peer *p, struct derp_frame *f)
+static inline bool peer_next(struct peer *p, struct derp_frame *f)
 {
 	static uint8_t frame[DERP_FRAME_MAX];
 	struct derp_header h;
@@ -191,14 +191,14 @@ static bool peer_next(struct peer *p, struct derp_frame *f)
 	return !derp_parse(f, DERP_CLIENT, &h, frame + DERP_HEADER_LEN);
 }
 
-static bool peer_gets(struct peer *p, enum derp_type type, struct derp_frame *f)
+static inline bool peer_gets(struct peer *p, enum derp_type type, struct derp_frame *f)
 {
 	peer_drain(p);
 	return peer_next(p, f) && f->type == type;
 }
 
 /* ClientInfo with @info, or the usual. */
-static void peer_hello(struct peer *p, const struct derp_client_info *info)
+static inline void peer_hello(struct peer *p, const struct derp_client_info *info)
 {
 	const struct derp_client_info usual = { .version = DERP_VERSION,
 						.can_ack_pings = true };
@@ -218,7 +218,7 @@ static void peer_hello(struct peer *p, const struct derp_client_info *info)
 }
 
 /* Logged in, with what that says looked at. */
-static void peer_start(struct peer *p, struct core *core)
+static inline void peer_start(struct peer *p, struct core *core)
 {
 	struct derp_frame f;
 
