@@ -207,7 +207,7 @@ kmod:
 
 SUDO := $(shell test $$(id -u) = 0 || echo sudo -E)
 KERNEL ?= bookworm
-KERNELS := bookworm trixie debug
+SUITES := bookworm trixie
 KMOD_TESTS := $(sort $(wildcard selftests/kmod/*.t))
 NET_TESTS := $(sort $(wildcard selftests/net/*.t))
 INTEROP_TESTS := $(sort $(wildcard selftests/interop/*.t))
@@ -219,11 +219,13 @@ prove = $(SUDO) rm -rf build/tap/$1 && mkdir -p build/tap/$1 && \
 deps:
 	@scripts/deps.sh
 
-# A second make: the first could not ask pkg-config before deps were there.
+# A second make: the first could not ask pkg-config before deps were there. All
+# that two parts want is built before they run side by side.
 check: deps
-	@$(MAKE) --no-print-directory -j$(shell nproc) agent unit-tests
-	@scripts/check unit san fuzz $(KERNELS:%=kmod:%) \
-		$(if $(NET_TESTS),net) interop
+	@$(MAKE) --no-print-directory -j$(shell nproc) agent unit-tests \
+		build/kernelctl build/scenario
+	@scripts/check unit san fuzz $(patsubst %,kmod:%,$(SUITES)) net -- \
+		kmod:debug interop
 
 check-unit: $(UNIT_TESTS)
 	@$(call prove,$(if $(SAN),san,unit)) -j4 -e selftests/unit/run $(UNIT_TESTS) \
