@@ -181,7 +181,16 @@ $B/bench/coord: selftests/bench/coord.c $(wildcard selftests/unit/*.h) \
 bench-coord: $B/bench/coord
 	$<
 
-bench: bench-filter bench-relay bench-coord bench-kmod
+# What a policy costs coord, by nodes and rules.
+$B/bench/policy: selftests/bench/policy.c $B/libtailrace.a
+	@mkdir -p $(@D)
+	$(say) LD $@
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -o $@ $^ $(LDLIBS)
+
+bench-policy: $B/bench/policy
+	$<
+
+bench: bench-filter bench-policy bench-relay bench-coord bench-kmod
 
 build/fuzz/fuzz-kmod-disco: selftests/fuzz/fuzz-kmod-disco.c kmod/box.c \
 		kmod/disco.c $(SHIM_DEPS) $(SHIM_HEADERS)
@@ -304,8 +313,9 @@ endif
 clean:
 	rm -rf build
 
--include $(OBJS:.o=.d) $B/kernelctl.d $B/bench/relay.d $B/bench/coord.d $(UNIT_TESTS:=.d) $(FUZZERS:=.d)
+-include $(OBJS:.o=.d) $B/kernelctl.d $B/bench/relay.d $B/bench/coord.d \
+	$B/bench/policy.d $(UNIT_TESTS:=.d) $(FUZZERS:=.d)
 
-.PHONY: all agent bench bench-filter bench-coord bench-kmod bench-relay kmod unit-tests \
+.PHONY: all agent bench bench-filter bench-policy bench-coord bench-kmod bench-relay kmod unit-tests \
 	fuzzers deps check check-unit check-san check-fuzz check-kmod check-net check-interop demo lint install clean
 .SECONDARY:

@@ -147,11 +147,19 @@ static bool has_subnet_in(const struct policy_member *m,
 
 static void find_senders(const struct policy_result *r, struct policy_source *s)
 {
-	size_t i;
+	size_t i = 0, k = 0;
 
-	for (i = 0; i < r->n_addresses; i++)
-		if (ip_set_contains(&s->set, &r->addresses[i].ip))
+	/* both are in order */
+	while (i < r->n_addresses && k < s->set.n) {
+		if (ip_compare(&r->addresses[i].ip, &s->set.ranges[k].last) > 0) {
+			k++;
+			continue;
+		}
+		if (ip_compare(&r->addresses[i].ip,
+			       &s->set.ranges[k].first) >= 0)
 			bits_set(s->senders, r->addresses[i].node);
+		i++;
+	}
 	for (i = 0; i < r->n; i++)
 		if (has_subnet_in(&r->members[i], &s->set))
 			bits_set(s->senders, i);

@@ -217,6 +217,15 @@ static void put_opening(struct json_object *list, const struct opening *o)
 	} while (more);
 }
 
+static int print_known(struct json_object *o, struct printbuf *out, int level,
+		       int flags)
+{
+	const char *text = json_object_get_userdata(o);
+
+	return printbuf_memappend(out, text, (int)strlen(text)) < 0 ? -1 : 0;
+}
+
+/* Most of every filter, so its text is made only once. */
 static struct json_object *source_json(struct policy_source *s)
 {
 	char text[IP_RANGE_TEXT_MAX];
@@ -237,6 +246,11 @@ static struct json_object *source_json(struct policy_source *s)
 			json_object_array_add(
 				list, json_object_new_string(ip_range_format(
 					      &s->set.ranges[i], text)));
+	json_object_set_serializer(
+		list, print_known,
+		xstrdup(json_object_to_json_string_ext(list,
+						       JSON_C_TO_STRING_PLAIN)),
+		json_object_free_userdata);
 	s->json = list;
 	return list;
 }

@@ -171,3 +171,9 @@ write("coord-db",
           b'[["1.2.3.4:5",1]]', b"nodekey:" + b"1" * 64,
           b'{"Hostname":"h","RoutableIPs":["1.0.0.0/8"],"NetInfo":'
           b'{"PreferredDERP":1}}')])
+policies = []
+for name in sorted(os.listdir(os.path.join(vectors, "policy"))):
+    with open(os.path.join(vectors, "policy", name), "rb") as f:
+        policies.append(f.read())
+write("policy", policies)
+write("hujson", policies)
