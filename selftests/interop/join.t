@@ -45,5 +45,8 @@ reap errors INT
 beyond_stock "our host does not say unreachable" \
 	not grep ' > ' "$tmp/errors.log"
 
+diag "resident memory in KiB: $(node_exec us \
+	ps -o comm=,rss= -C tailraced,tailraced-eng,tailscaled | xargs)"
+
 ok "we leave with logout" node_cli us logout
 ok "the peer no longer lists us online" within 30 not node_online peer us
