@@ -127,6 +127,13 @@ static void announce(const struct relayd *s)
 		 c->hostname, c->listen.port, pin);
 }
 
+/* What goes wrong here shows when a file is to be written there. */
+static void make_default_dir(void)
+{
+	mkdir("/var/lib/tailrace", 0700);
+	mkdir(DEFAULT_DIR, 0700);
+}
+
 static int serve(const struct relayd_config *config)
 {
 	const struct rlimit no_core = { 0, 0 };
@@ -138,6 +145,8 @@ static int serve(const struct relayd_config *config)
 	signal(SIGPIPE, SIG_IGN);
 	mallopt(M_TRIM_THRESHOLD, HEAP_SLACK);
 	setrlimit(RLIMIT_CORE, &no_core); /* keys are in memory */
+	if (!strcmp(config->cert_dir, DEFAULT_DIR))
+		make_default_dir();
 	s = relayd_new(config);
 	if (!s)
 		return 1;
@@ -177,6 +186,8 @@ int cmd_relay(struct cli *cli, int argc, char **argv)
 		{ "derp", FLAG_BOOL, &c.derp, "false: STUN and HTTP only (true)", false },
 		{ "dev", FLAG_BOOL, &o.dev, "plain HTTP on :3340, a new key at every start", false },
 		{ "home", FLAG_TEXT, &c.home, "what / shows: a URL to go to, or 'blank'", false },
+		{ "bootstrap-dns-names", FLAG_TEXT, &c.bootstrap_names, "names that /bootstrap-dns tells to everybody, by comma", false },
+		{ "unpublished-bootstrap-dns-names", FLAG_TEXT, &c.unpublished_names, "names it tells to who asks for them", false },
 		{ "mesh-psk-file", FLAG_TEXT, &c.mesh_key_file, "64 hex digits shared by the relays of a region", false },
 		{ "mesh-with", FLAG_TEXT, &c.mesh_with, "the other relays of the region, HOST[:PORT][/DIALHOST],...", false },
 		{ "mesh-only", FLAG_BOOL, &c.mesh_only, "let no client in that has not the mesh key", false },
@@ -192,7 +203,7 @@ int cmd_relay(struct cli *cli, int argc, char **argv)
 		{ "tcp-keepalive-time", FLAG_DURATION, &o.keepalive_ms, "TCP keepalive after so much silence (10m)", false },
 		{ "tcp-user-timeout", FLAG_DURATION, &o.user_ms, "for data nobody acknowledges (15s)", false },
 		{ "workers", FLAG_NUMBER, &o.workers, "threads (one a processor)", false },
-		{ "user", FLAG_TEXT, &c.user, "become this user after opening ports and keys", false },
+		{ "user", FLAG_TEXT, &c.user, "become this user after opening ports and keys; SIGHUP then reads --certdir as that user", false },
 		{ "ktls", FLAG_BOOL, &c.ktls, "let the kernel encrypt where it can", false },
 		{ "verbose", FLAG_BOOL, &o.verbose, "log why each connection ends", false },
 		{ 0 }

@@ -40,6 +40,9 @@
 #define RESTARTING_TRY_MS 3000
 /* How often deadlines are looked at: cheaper than timers of each one's own. */
 #define SWEEP_MS 250
+/* Lines a second, and at once, about what clients do wrong. */
+#define LOG_RATE 1
+#define LOG_BURST 20
 
 struct relayd_conn {
 	struct relayd_worker *worker;
@@ -65,6 +68,7 @@ struct relayd_conns {
 	struct relayd_conn *closing; /* and in one of the above */
 	unsigned int n_half_open;
 	struct event *sweep, *reap;
+	struct relayd_limit log_limit;
 };
 
 static void leave_half_open(struct relayd_conn *c)
@@ -101,14 +105,28 @@ static void due_in(struct relayd_conn *c, unsigned int ms)
 
 static void explain(struct relayd_conn *c, const char *why)
 {
-	char ep[ENDPOINT_TEXT_MAX], key[8];
+	char ep[ENDPOINT_TEXT_MAX], key[8] = "";
 
-	endpoint_format(&c->remote, ep);
 	if (c->client && !key_is_zero(&c->client->seat.key))
-		log_debug("%s %s: %s", ep,
-			  key_short(&c->client->seat.key, key), why);
-	else
-		log_debug("%s: %s", ep, why);
+		key_short(&c->client->seat.key, key);
+	log_debug("%s%s%s: %s", endpoint_format(&c->remote, ep), *key ? " " : "",
+		  key, why);
+}
+
+/*
+ * What the other side did wrong is for the operator to see, but no more often
+ * than he can read: a stranger must not fill his disk.
+ */
+static void blame(struct relayd_conn *c, const char *why)
+{
+	struct relayd_conns *all = c->worker->conns;
+	char ep[ENDPOINT_TEXT_MAX];
+
+	if (!relayd_limit_take(&all->log_limit, 1, now_ns())) {
+		explain(c, why);
+		return;
+	}
+	log_info("%s: %s", endpoint_format(&c->remote, ep), why);
 }
 
 /* From wherever: the connection goes from the loop. */
@@ -193,6 +211,7 @@ static struct relayd_conns *conns_of(struct relayd_worker *w)
 	if (all)
 		return all;
 	all = w->conns = xcalloc(1, sizeof(*all));
+	relayd_limit_init(&all->log_limit, LOG_RATE, LOG_BURST, now_ns());
 	all->sweep = event_new(w->base, -1, EV_PERSIST, on_sweep, w);
 	all->reap = evtimer_new(w->base, on_reap, w);
 	event_add(all->sweep, &sweep);
@@ -242,7 +261,8 @@ static void client_close(void *io, const char *why)
 	struct relayd_conn *c = io;
 
 	relayd_count(&c->worker->stats, RELAYD_PROTOCOL_ERRORS, 1);
-	close_later(c, why);
+	blame(c, why);
+	close_later(c, "closed");
 }
 
 static const struct relayd_client_io client_io = {
@@ -297,7 +317,7 @@ static size_t request(struct relayd_conn *c, const uint8_t *data, size_t n)
 		return 0;
 	if (len <= 0) {
 		relayd_count(&c->worker->stats, RELAYD_HTTP_BAD, 1);
-		explain(c, why);
+		blame(c, why);
 		relayd_http_error(len == -EBADMSG   ? 400 :
 				  len == -ENOTSUP ? 411 :
 						      431,

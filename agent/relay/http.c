@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/util.h"
+#include "relay/bootstrap.h"
 #include "relay/metrics.h"
 #include "relay/server.h"
 
@@ -214,6 +215,40 @@ static void to_https(const struct http_req *r, struct relayd_http_answer *out)
 	reply(out, 302, NULL, extra, "", false);
 }
 
+/* The first q=NAME of the query; "" if there is none, or it is no name. */
+static void query_name(const struct http_req *r, char out[BOOTSTRAP_NAME_MAX])
+{
+	const char *p = memchr(r->target.p, '?', r->target.n);
+	const char *end = r->target.p + r->target.n, *stop;
+
+	*out = '\0';
+	while (p && p < end) {
+		p++;
+		stop = memchr(p, '&', (size_t)(end - p));
+		if (!stop)
+			stop = end;
+		if (stop - p > 2 && !memcmp(p, "q=", 2) &&
+		    stop - p - 2 < BOOTSTRAP_NAME_MAX) {
+			memcpy(out, p + 2, (size_t)(stop - p) - 2);
+			out[stop - p - 2] = '\0';
+			return;
+		}
+		p = stop;
+	}
+}
+
+static void bootstrap(const struct relayd *server, const struct http_req *r,
+		      bool head, struct relayd_http_answer *out)
+{
+	char name[BOOTSTRAP_NAME_MAX];
+	char *json;
+
+	query_name(r, name);
+	json = relayd_bootstrap_json(server->bootstrap, name);
+	reply(out, 200, "application/json", browser_headers, json, head);
+	free(json);
+}
+
 /* Figures are for loopback and the tailnet, never through a proxy. */
 static bool may_debug(const struct http_req *r, const struct endpoint *remote)
 {
@@ -277,6 +312,8 @@ void relayd_http_answer(const struct relayd *server, const struct http_req *r,
 		 http_slice_is(&path, "/derp/latency-check"))
 		reply(out, 200, NULL, "Access-Control-Allow-Origin: *\r\n", "",
 		      head);
+	else if (http_slice_is(&path, "/bootstrap-dns"))
+		bootstrap(server, r, head, out);
 	else if (http_slice_is(&path, "/robots.txt"))
 		reply(out, 200, TEXT, browser_headers,
 		      "User-agent: *\nDisallow: /\n", head);

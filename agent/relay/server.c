@@ -12,6 +12,7 @@
 #include "lib/log.h"
 #include "lib/util.h"
 #include "relay/admission.h"
+#include "relay/bootstrap.h"
 #include "relay/conn.h"
 #include "relay/listen.h"
 #include "relay/mesh.h"
@@ -163,6 +164,10 @@ static int start(struct relayd *s)
 	if (!err && c->user && *c->user)
 		err = become(c->user);
 	if (!err)
+		s->bootstrap = relayd_bootstrap_new(s->main->base,
+						    c->bootstrap_names,
+						    c->unpublished_names);
+	if (!err)
 		err = start_admission(s);
 	if (!err)
 		err = start_workers(s);
@@ -222,6 +227,7 @@ void relayd_free(struct relayd *s)
 		relayd_worker_free(s->workers[i]);
 	relayd_mesh_free(s->mesh);
 	relayd_checks_free(s->checks);
+	relayd_bootstrap_free(s->bootstrap);
 	relayd_worker_free(s->main);
 	relayd_watchers_free(s->watchers);
 	relayd_table_free(s->table);

@@ -21,6 +21,7 @@
 struct relayd_client;
 struct relayd_listener;
 struct relayd_stund;
+struct relayd_bootstrap;
 
 struct relayd_config {
 	struct endpoint listen; /* of both families if the address is :: */
@@ -29,6 +30,7 @@ struct relayd_config {
 	const char *key_file; /* {"PrivateKey":"privkey:…"} */
 	const char *user;     /* "" or NULL: stay */
 	const char *home;     /* "", "blank" or a URL for "/" */
+	const char *bootstrap_names, *unpublished_names; /* bootstrap.h */
 	const char *rate_file;
 	const char *mesh_key_file;
 	const char *mesh_with; /* mesh.h; NULL: nobody */
@@ -74,6 +76,7 @@ struct relayd {
 	void *admission_ctx;
 	struct relayd_listener *listeners;
 	struct relayd_stund *stun;
+	struct relayd_bootstrap *bootstrap; /* NULL: no names */
 	struct relayd_limit accept_limit;
 	bool stopping;
 	pthread_mutex_t lock; /* guards the next three */

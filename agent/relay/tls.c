@@ -8,9 +8,12 @@
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
 #include <limits.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "lib/addr.h"
@@ -161,6 +164,15 @@ static int on_name(SSL *ssl, int *alert, void *arg)
 	return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
+/* Setting it up needs a connection; the kernel says first if it knows it. */
+static bool kernel_has_tls(void)
+{
+	_cleanup_fd_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	return setsockopt(fd, IPPROTO_TCP, TCP_ULP, "tls", sizeof("tls")) == 0 ||
+	       errno == ENOTCONN;
+}
+
 static SSL_CTX *context(bool ktls)
 {
 	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
@@ -174,8 +186,11 @@ static SSL_CTX *context(bool ktls)
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
 	SSL_CTX_set_default_read_buffer_len(ctx, READ_BUFFER_LEN);
-	if (ktls)
+	if (ktls && kernel_has_tls())
 		SSL_CTX_set_options(ctx, SSL_OP_ENABLE_KTLS);
+	else if (ktls)
+		log_warn("--ktls: this kernel has no TLS (modprobe tls); the "
+			 "relay encrypts by itself");
 	return ctx;
 }
 

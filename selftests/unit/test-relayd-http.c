@@ -2,8 +2,10 @@
 /* What the relay answers over HTTP. */
 #include "relayd.h"
 
+#include <event2/event.h>
 #include <stdio.h>
 
+#include "relay/bootstrap.h"
 #include "relay/http.h"
 #include "tap.h"
 
@@ -163,6 +165,27 @@ static void test_debug(void)
 	tap_ok(status(GET("/metrics"), 403), "/metrics neither");
 }
 
+static void test_bootstrap(void)
+{
+	tap_ok(status(GET("/bootstrap-dns?q=x"), 200) &&
+		       has(a.text, "application/json") &&
+		       has(a.text, "\r\n\r\n{}"),
+	       "bootstrap DNS without names");
+	/* Literals take no name server. */
+	core.server.bootstrap = relayd_bootstrap_new(core.w->base,
+						     "192.0.2.7,2001:db8::7",
+						     "192.0.2.8");
+	event_base_loop(core.w->base, EVLOOP_NONBLOCK);
+	tap_ok(has(GET("/bootstrap-dns?q=other"),
+		   "{\"192.0.2.7\":[\"192.0.2.7\"],"
+		   "\"2001:db8::7\":[\"2001:db8::7\"]}"),
+	       "what is published goes to everybody");
+	tap_ok(has(GET("/bootstrap-dns?a=b&q=192.0.2.8"),
+		   "\r\n\r\n{\"192.0.2.8\":[\"192.0.2.8\"]}"),
+	       "what is not, alone to who asks for it");
+	relayd_bootstrap_free(core.server.bootstrap);
+}
+
 int main(void)
 {
 	if (sodium_init() < 0)
@@ -173,6 +196,7 @@ int main(void)
 	test_pages();
 	test_redirect();
 	test_debug();
+	test_bootstrap();
 	free(a.text);
 	core_stop(&core);
 	return tap_done();
