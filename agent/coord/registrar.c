@@ -19,6 +19,7 @@
 struct waiter {
 	struct registrar *g;
 	struct http_request *r;
+	struct register_input in; /* the request's body is gone by then */
 	char id[sizeof(((struct pending_node *)0)->id)];
 	bool again; /* its registration is decided: ask once more */
 	struct waiter *prev, *next;
@@ -38,6 +39,7 @@ static void waiter_free(struct waiter *w)
 {
 	DL_DELETE(w->g->waiters, w);
 	w->g->n_waiters--;
+	register_input_clear(&w->in);
 	free(w);
 }
 
@@ -48,13 +50,16 @@ static void on_closed(struct http_request *r, const char *why)
 
 static const struct http_request_ops waiter_ops = {.closed = on_closed};
 
+/* @in moves to the waiter. */
 static void wait_for(struct registrar *g, struct http_request *r,
-		     const struct pending_node *p)
+		     struct register_input *in, const struct pending_node *p)
 {
 	struct waiter *w = xcalloc(1, sizeof(*w));
 
 	w->g = g;
 	w->r = r;
+	w->in = *in;
+	memset(in, 0, sizeof(*in));
 	memcpy(w->id, p->id, sizeof(w->id));
 	DL_APPEND(g->waiters, w);
 	g->n_waiters++;
@@ -101,14 +106,14 @@ static void reply_url(struct registrar *g, struct http_request *r,
 }
 
 static void answer(struct registrar *g, struct http_request *r,
-		   const struct register_answer *a)
+		   struct register_input *in, const struct register_answer *a)
 {
 	struct json_object *o;
 
 	switch (a->kind) {
 	case REGISTER_WAIT:
 		if (g->n_waiters < REGISTER_WAITING_MAX) {
-			wait_for(g, r, a->pending);
+			wait_for(g, r, in, a->pending);
 			return;
 		}
 		reply_url(g, r, a->pending);
@@ -140,10 +145,19 @@ static void answer(struct registrar *g, struct http_request *r,
 	}
 }
 
+static void decide(struct registrar *g, struct http_request *r,
+		   struct register_input *in)
+{
+	struct register_answer a;
+
+	register_decide(g->m, tailnet_policy(g->t), &g->c, in, &r->machine,
+			time(NULL), &a);
+	answer(g, r, in, &a);
+}
+
 void registrar_request(struct registrar *g, struct http_request *r)
 {
 	struct register_input in = {0};
-	struct register_answer a;
 	const char *why;
 
 	if (register_input_decode(&in, (const char *)r->body, r->body_len,
@@ -156,9 +170,7 @@ void registrar_request(struct registrar *g, struct http_request *r)
 				"version %d, %d is needed",
 				in.version, g->c.min_version);
 	} else {
-		register_decide(g->m, tailnet_policy(g->t), &g->c, &in,
-				&r->machine, time(NULL), &a);
-		answer(g, r, &a);
+		decide(g, r, &in);
 	}
 	register_input_clear(&in);
 }
@@ -172,14 +184,17 @@ static void on_again(evutil_socket_t fd, short what, void *arg)
 
 	DL_FOREACH_SAFE(g->waiters, w, tmp)
 	{
+		struct register_input in = w->in;
 		struct http_request *r = w->r;
 
 		if (!w->again)
 			continue;
+		memset(&w->in, 0, sizeof(w->in));
 		waiter_free(w);
 		r->ops = NULL;
 		r->ctx = NULL;
-		registrar_request(g, r);
+		decide(g, r, &in);
+		register_input_clear(&in);
 	}
 }
 
