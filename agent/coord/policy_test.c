@@ -15,6 +15,8 @@ struct cast {
 	struct ip_addr *addresses; /* two for each imagined node */
 };
 
+static const char *const some_tag = "tag:some";
+
 /*
  * Imagined addresses lie at the end of 100.127/16 and of a /64 of the tailnet's
  * IPv6, where real ones are given out last; one that is in use is left out.
@@ -84,34 +86,78 @@ static bool has_tag(const struct cast *c, const char *tag)
 	return false;
 }
 
-static void cast_init(struct cast *c, const struct policy *p,
-		      const struct policy_node *nodes, size_t n)
+/* Who is wanted: users and tags that tests name, if by way of a group. */
+struct wanted {
+	bool *users, *tags; /* by id */
+	size_t n;
+};
+
+static void want(bool *list, unsigned int id, struct wanted *w)
 {
-	size_t more = HASH_COUNT(p->users) + HASH_COUNT(p->tags) + 1, i;
+	w->n += !list[id];
+	list[id] = true;
+}
+
+static void want_selected(const struct policy_selector *s, struct wanted *w)
+{
+	size_t i;
+
+	if (s->what == POLICY_USER)
+		want(w->users, s->user->id, w);
+	else if (s->what == POLICY_TAG)
+		want(w->tags, s->tag->id, w);
+	else if (s->what == POLICY_GROUP)
+		for (i = 0; i < s->group->n_members; i++)
+			want(w->users, s->group->members[i]->id, w);
+}
+
+static void want_all(const struct policy *p, struct wanted *w)
+{
+	size_t i, k;
+
+	w->users = xcalloc(HASH_COUNT(p->users), sizeof(*w->users));
+	w->tags = xcalloc(HASH_COUNT(p->tags), sizeof(*w->tags));
+	for (i = 0; i < p->n_tests; i++) {
+		const struct policy_test_case *t = &p->tests[i];
+
+		want_selected(&t->src, w);
+		for (k = 0; k < t->n_expectations; k++)
+			want_selected(&t->expectations[k].dst, w);
+	}
+}
+
+static void cast_init(struct cast *c, const struct policy *p,
+		      const struct policy_node *nodes, size_t n,
+		      const struct wanted *w)
+{
+	size_t more = w->n + 2, i;
 	struct policy_user *u, *next_user;
 	struct policy_tag *t, *next_tag;
 	unsigned int next[2] = { 0, 0 };
-	bool member = false;
+	bool member = false, tagged = false;
 
-	memset(c, 0, sizeof(*c));
 	c->nodes = xcalloc(n + more, sizeof(*c->nodes));
 	c->addresses = xcalloc(2 * more, sizeof(*c->addresses));
-	for (i = 0; i < n; i++) {
+	for (i = 0; i < n; i++)
 		c->nodes[i] = nodes[i];
-		member = member || (nodes[i].n_addresses && !nodes[i].n_tags);
-	}
 	c->n = n;
 	c->n_real = n;
-	HASH_ITER(hh, p->users, u, next_user) {
-		member = true;
-		if (!has_user(p, c, u))
+	HASH_ITER(hh, p->users, u, next_user)
+		if (w->users[u->id] && !has_user(p, c, u))
 			imagine(c, u->login, NULL, next);
-	}
 	HASH_ITER(hh, p->tags, t, next_tag)
-		if (!has_tag(c, t->name))
+		if (w->tags[t->id] && !has_tag(c, t->name))
 			imagine(c, NULL, (const char *const *)&t->name, next);
+	/* for autogroup:member and autogroup:tagged */
+	for (i = 0; i < c->n; i++) {
+		member = member || (c->nodes[i].n_addresses &&
+				    !c->nodes[i].n_tags);
+		tagged = tagged || c->nodes[i].n_tags;
+	}
 	if (!member)
 		imagine(c, "someone", NULL, next);
+	if (!tagged)
+		imagine(c, NULL, &some_tag, next);
 }
 
 static void cast_clear(struct cast *c)
@@ -253,12 +299,22 @@ size_t policy_test(const struct policy *p, const struct policy_node *nodes,
 		   size_t n, struct policy_report *report)
 {
 	struct run run = { .policy = p, .report = report };
+	struct wanted wanted = { 0 };
+	struct cast cast = { 0 };
 	size_t i, failed = 0;
-	struct cast cast;
 
 	if (!p->n_tests)
 		return 0;
-	cast_init(&cast, p, nodes, n);
+	want_all(p, &wanted);
+	if (wanted.n > POLICY_MAX_IMAGINED) {
+		policy_note(report, false, p->tests->place.line,
+			    p->tests->place.column,
+			    "the tests are about more than %u users and tags",
+			    POLICY_MAX_IMAGINED);
+		failed = 1;
+		goto out;
+	}
+	cast_init(&cast, p, nodes, n, &wanted);
 	run.result = policy_compile(p, cast.nodes, cast.n);
 	run.resolver = policy_resolver_new(p, run.result, cast.nodes);
 	for (i = 0; i < p->n_tests; i++)
@@ -266,6 +322,9 @@ size_t policy_test(const struct policy *p, const struct policy_node *nodes,
 	policy_resolver_free(run.resolver);
 	policy_result_free(run.result);
 	cast_clear(&cast);
+out:
+	free(wanted.users);
+	free(wanted.tags);
 	policy_report_sort(report);
 	return failed;
 }

@@ -4,6 +4,9 @@
 
 #include "coord/policy.h"
 
+/* Users and tags that the tests of one document may name. */
+#define POLICY_MAX_IMAGINED 5000
+
 /*
  * Runs the document's `tests` on @nodes. A user, group or tag that a test
  * names and that has no node yet is given an imagined one, so that a policy can

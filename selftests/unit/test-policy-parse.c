@@ -349,6 +349,7 @@ static void test_tests(void)
 		  "refused\nf:2:31: test failed: \"group:g\" to \"h:22\": expected to be accepted, but denied" },
 		{ "{\"src\": \"stranger@\", \"deny\": [\"h:22\", \"tag:t:80\"]}", "ok" },
 		{ "{\"src\": \"a@\", \"accept\": [\"autogroup:self:9\"], \"deny\": [\"b@x.org:9\"]}", "ok" },
+		{ "{\"src\": \"autogroup:tagged\", \"deny\": [\"autogroup:member:80\"]}", "ok" },
 		{ "{\"src\": \"group:e\", \"deny\": [\"h:1\"]}",
 		  "refused\nf:2:29: test failed: \"group:e\" to \"h:1\": the source is nobody" },
 		{ "{\"src\": \"a@\"}",
@@ -399,6 +400,17 @@ static void test_bounds(void)
 		       !strcmp(report.messages[0].text,
 			       "more than 10000 rules"),
 	       "the number of rules is bounded");
+	policy_report_clear(&report);
+
+	p = text + sprintf(text, "{\"groups\":{\"group:g\":[");
+	for (i = 0; i <= 5000; i++)
+		p += sprintf(p, "\"u%zu@\",", i);
+	strcpy(p, "]},\"tests\":[{\"src\":\"group:g\",\"deny\":[\"10.0.0.1:1\"]}]}");
+	tap_ok(!policy_load(text, strlen(text), NULL, 0, &report) &&
+		       report.n_errors == 1 &&
+		       !strcmp(report.messages[0].text,
+			       "the tests are about more than 5000 users and tags"),
+	       "the number of users in tests is bounded");
 	policy_report_clear(&report);
 
 	n = POLICY_MAX_BYTES + 1;
