@@ -37,7 +37,7 @@ static void read_groups(struct policy_reader *rd, const struct hujson *o, void *
 			if (!strncmp(m->text, "group:", 6) ||
 			    !strncmp(m->text, "autogroup:", 10))
 				policy_error_at(rd, m, "", m->text,
-					 ": a group has users, no groups");
+						": a group has users, no groups");
 			else if (!strchr(m->text, '@') ||
 				 strpbrk(m->text, ":*"))
 				policy_error_at(rd, m, "", m->text,
@@ -70,7 +70,7 @@ static void read_hosts(struct policy_reader *rd, const struct hujson *o, void *o
 			continue;
 		if (!policy_parse_range(v->text, &r)) {
 			policy_error_at(rd, v, "", v->text,
-				 " is no address and no prefix");
+					" is no address and no prefix");
 			continue;
 		}
 		h = xcalloc(1, sizeof(*h));
@@ -129,7 +129,7 @@ static void read_tag_owners(struct policy_reader *rd, const struct hujson *o,
 		    !policy_is_kind(rd, v, HUJSON_ARRAY, v->name))
 			continue;
 		policy_read_selectors(rd, v, POLICY_ROLE_OWNER, &t->owners,
-			       &t->n_owners);
+				      &t->n_owners);
 	}
 }
 
@@ -163,7 +163,7 @@ static void read_exit_node(struct policy_reader *rd, const struct hujson *v,
 			   void *out)
 {
 	policy_read_selectors(rd, v, POLICY_ROLE_OWNER, &rd->policy->exit_approvers,
-		       &rd->policy->n_exit_approvers);
+			      &rd->policy->n_exit_approvers);
 }
 
 static void read_approvers(struct policy_reader *rd, const struct hujson *o,
@@ -259,7 +259,7 @@ static void read_test_proto(struct policy_reader *rd, const struct hujson *v,
 	    policy_read_proto(rd->report, v, v->text, &t->proto) &&
 	    !policy_has_ports(t->proto))
 		policy_error_at(rd, v, "", v->text,
-			 ": tests are of tcp, udp or sctp");
+				": tests are of tcp, udp or sctp");
 }
 
 static bool one_address(const struct policy_selector *s)

@@ -83,8 +83,7 @@ struct policy_result {
 	size_t n_attr_names;
 };
 
-/* The node that has @ip; -1 if none has. */
-ssize_t policy_node_at(const struct policy_result *r, const struct ip_addr *ip);
+void policy_line_free(struct policy_line *line); /* what it holds */
 
 /* What is called the internet: where exit nodes lead. */
 const struct ip_set *policy_internet(void);
@@ -99,6 +98,9 @@ bool policy_allows(const struct policy_result *r, const struct ip_addr *src,
 		   const struct ip_addr *dst, uint8_t proto, uint16_t port);
 
 /* policy_nodes.c: who is meant. */
+
+/* The node that has @ip; -1 if none has. */
+ssize_t policy_node_at(const struct policy_result *r, const struct ip_addr *ip);
 
 struct policy_resolver;
 struct policy_resolver *policy_resolver_new(const struct policy *p,

@@ -16,7 +16,7 @@ static void read_action(struct policy_reader *rd, const struct hujson *v, void *
 {
 	if (strcmp(v->text, "accept"))
 		policy_error_at(rd, v, "the action ", v->text,
-			 " is not \"accept\", the only one there is");
+				" is not \"accept\", the only one there is");
 }
 
 static void read_proto(struct policy_reader *rd, const struct hujson *v, void *out)
@@ -58,7 +58,7 @@ static bool ports_fit(struct policy_reader *rd, const struct hujson *v,
 	if (policy_has_ports(s->proto) || policy_ports_all(s->ports, s->n_ports))
 		return true;
 	policy_error_at(rd, v, "", v->text,
-		 ": only tcp, udp and sctp have ports, '*' is expected");
+			": only tcp, udp and sctp have ports, '*' is expected");
 	return false;
 }
 
@@ -174,7 +174,7 @@ static void check_default_route(struct policy_reader *rd, const struct hujson *d
 		if (v->kind == HUJSON_STRING && !prefix_parse(&p, v->text) &&
 		    prefix_is_default(&p))
 			policy_error_at(rd, v, "", v->text,
-				 " is not a grant's destination; write * or autogroup:internet");
+					" is not a grant's destination; write * or autogroup:internet");
 }
 
 static void read_grant(struct policy_reader *rd, const struct hujson *o)
@@ -197,7 +197,7 @@ static void read_grant(struct policy_reader *rd, const struct hujson *o)
 			    "this grant has no ip, such as [\"tcp:443\"] or [\"*\"]");
 	if (rr.dst) {
 		policy_read_selectors(rd, rr.dst, POLICY_ROLE_DST, &rr.rule.dst,
-			       &rr.rule.n_dst);
+				      &rr.rule.n_dst);
 		check_default_route(rd, rr.dst);
 	}
 	n = rr.ip ? rr.ip->n_children : 0;
