@@ -24,7 +24,7 @@
 #define POLICY_MAX_BYTES (1u << 20)
 #define POLICY_MAX_DEPTH 16
 #define POLICY_MAX_RULES 10000 /* acls and grants together */
-#define POLICY_MAX_REFS 200000 /* names and addresses in all lists together */
+#define POLICY_MAX_REFS 200000 /* values of any kind in the file */
 #define POLICY_MAX_ERRORS 20 /* reported at once; likewise warnings */
 
 /* A node as the policy sees it. All pointers belong to the caller. */

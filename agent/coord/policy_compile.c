@@ -108,8 +108,9 @@ static void make_tailnet(struct compiler *c)
 		ip_set_add(&c->tailnet, &ranges[i]);
 	for (i = 0; i < c->r->n_addresses; i++)
 		ip_set_add_ip(&c->tailnet, &c->r->addresses[i].ip);
-	HASH_ITER(hh, c->r->subnets, s, next)
+	HASH_ITER(hh, c->r->subnets, s, next) {
 		ip_set_add(&c->tailnet, &s->range);
+	}
 	ip_set_seal(&c->tailnet);
 }
 
@@ -439,11 +440,13 @@ static void find_peers(struct policy_result *r)
 	size_t i;
 
 	HASH_ITER(hh, r->sources, s, next) {
-		bits_for_each(s->senders, i, r->n)
+		bits_for_each(s->senders, i, r->n) {
 			bits_or(&r->peers[i * r->words], s->receivers,
 				r->words);
-		bits_for_each(s->receivers, i, r->n)
+		}
+		bits_for_each(s->receivers, i, r->n) {
 			bits_or(&r->peers[i * r->words], s->senders, r->words);
+		}
 	}
 	for (i = 0; i < r->n; i++)
 		bits_clear(&r->peers[i * r->words], i);

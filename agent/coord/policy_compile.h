@@ -21,8 +21,9 @@ struct policy_result;
 
 /*
  * @policy NULL allows all. Neither @policy nor @nodes need outlive the call.
- * Takes O(nodes² / 64) words per distinct rule at worst and as much memory
- * as one bit per pair of nodes.
+ * Takes O(nodes² / 64) steps for each set of sources that rules have, and
+ * memory for a bit per pair of nodes and for a few bits per rule and node:
+ * 33 ms and 7 MiB for 1,000 nodes and 1,000 rules (selftests/bench/policy.c).
  */
 struct policy_result *policy_compile(const struct policy *policy,
 				     const struct policy_node *nodes, size_t n);
@@ -31,7 +32,8 @@ void policy_result_free(struct policy_result *r);
 /*
  * The packet filter of node @i: a JSON list of FilterRule (control.md 7.1), to
  * be sent as PacketFilters["base"]. Never NULL: a node that nobody may reach
- * has an empty list, which blocks all. The caller puts it.
+ * has an empty list, which blocks all. The caller puts it and changes nothing
+ * in it: filters share their parts.
  */
 struct json_object *policy_filter(const struct policy_result *r, size_t i);
 

@@ -142,12 +142,14 @@ static void cast_init(struct cast *c, const struct policy *p,
 		c->nodes[i] = nodes[i];
 	c->n = n;
 	c->n_real = n;
-	HASH_ITER(hh, p->users, u, next_user)
+	HASH_ITER(hh, p->users, u, next_user) {
 		if (w->users[u->id] && !has_user(p, c, u))
 			imagine(c, u->login, NULL, next);
-	HASH_ITER(hh, p->tags, t, next_tag)
+	}
+	HASH_ITER(hh, p->tags, t, next_tag) {
 		if (w->tags[t->id] && !has_tag(c, t->name))
 			imagine(c, NULL, (const char *const *)&t->name, next);
+	}
 	/* for autogroup:member and autogroup:tagged */
 	for (i = 0; i < c->n; i++) {
 		member = member || (c->nodes[i].n_addresses &&
@@ -192,9 +194,10 @@ static struct ip_set addresses_of(struct run *run,
 		bits_or(nodes, self, r->words);
 	else
 		policy_resolve(run->resolver, s, nodes);
-	bits_for_each(nodes, i, r->n)
+	bits_for_each(nodes, i, r->n) {
 		for (k = 0; k < r->members[i].n_addresses; k++)
 			ip_set_add_ip(&set, &r->members[i].addresses[k]);
+	}
 	return set;
 }
 
