@@ -350,6 +350,20 @@ static void build(struct coord *c, const struct coord_config *config,
 	model_listen(c->model, on_model, c);
 }
 
+static int start_logins(struct coord *c, const struct coord_config *config)
+{
+	struct oidc_config oc = config->oidc;
+	char why[OIDC_WHY_MAX];
+
+	if (!oc.issuer)
+		return 0;
+	oc.server_url = c->server_url;
+	c->logins = login_desk_new(c->base, c, &oc, why);
+	if (!c->logins)
+		log_error("coord: %s", why);
+	return c->logins ? 0 : -EINVAL;
+}
+
 static char *copy(const char *s)
 {
 	return s && *s ? xstrdup(s) : NULL;
@@ -374,7 +388,8 @@ struct coord *coord_new(struct event_base *base,
 	}
 	build(c, config, &noise);
 	key_wipe(&noise);
-	if (load_tls(c) || start_policy(c) || start_derp_map(c, config)) {
+	if (load_tls(c) || start_policy(c) || start_derp_map(c, config) ||
+	    start_logins(c, config)) {
 		coord_free(c);
 		return NULL;
 	}
@@ -387,6 +402,7 @@ void coord_free(struct coord *c)
 	if (!c)
 		return;
 	http_server_free(c->http);
+	login_desk_free(c->logins);
 	if (c->model)
 		model_listen(c->model, NULL, NULL);
 	presence_free(c->presence);

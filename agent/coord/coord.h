@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "coord/limits.h"
+#include "coord/oidc.h"
 #include "coord/tailnet.h"
 
 /*
@@ -38,6 +39,7 @@ struct coord_config {
 	int64_t key_expiry_s; /* 0: never */
 	unsigned int ephemeral_s;
 	struct http_limits limits;
+	struct oidc_config oidc; /* issuer NULL: none; not its server_url */
 };
 
 /*

@@ -4,6 +4,7 @@
 
 #include "coord/coord.h"
 #include "coord/http.h"
+#include "coord/login.h"
 #include "coord/mapstream.h"
 #include "coord/model.h"
 #include "coord/presence.h"
@@ -23,6 +24,7 @@ struct coord {
 	struct registrar *registrar;
 	struct register_config registering;
 	struct http_server *http;
+	struct login_desk *logins; /* NULL: no provider */
 	struct event *tick; /* once a second */
 	struct event *approve; /* routes, by the policy */
 };

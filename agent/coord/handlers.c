@@ -107,6 +107,10 @@ static void handle_page(void *ctx, struct http_request *r)
 				"No node waits at this address (any more).");
 		return;
 	}
+	if (c->logins && !p->node) {
+		login_desk_begin(c->logins, r, p->id);
+		return;
+	}
 	n = snprintf(page, sizeof(page),
 		     "<!doctype html><meta charset=utf-8><title>tailrace"
 		     "</title><body style=\"font-family:sans-serif;margin:4em\">"
@@ -117,6 +121,26 @@ static void handle_page(void *ctx, struct http_request *r)
 			     : "To let it, run on the coordination server:",
 		     p->id);
 	http_reply(r, 200, "text/html; charset=utf-8", page, (size_t)n);
+}
+
+static void handle_callback(void *ctx, struct http_request *r)
+{
+	struct coord *c = ctx;
+
+	if (c->logins)
+		login_desk_callback(c->logins, r);
+	else
+		http_reply_text(r, 404, "no logins here");
+}
+
+static void handle_confirm(void *ctx, struct http_request *r)
+{
+	struct coord *c = ctx;
+
+	if (c->logins)
+		login_desk_confirm(c->logins, r);
+	else
+		http_reply_text(r, 404, "no logins here");
 }
 
 static void handle_health(void *ctx, struct http_request *r)
@@ -168,6 +192,8 @@ static const struct http_route routes[] = {
 	{HTTP_NOISE, "POST", "/machine/map", handle_map},
 	{HTTP_NOISE, "GET", PRESENCE_PING_PATH, handle_ping},
 	{HTTP_PUBLIC, "GET", "/register/", handle_page},
+	{HTTP_PUBLIC, "GET", OIDC_CALLBACK_PATH, handle_callback},
+	{HTTP_PUBLIC, "POST", LOGIN_CONFIRM_PATH, handle_confirm},
 	{HTTP_PUBLIC, "POST", "/verify", handle_verify},
 	{HTTP_PUBLIC | HTTP_LOCAL, "GET", "/health", handle_health},
 	{HTTP_LOCAL, "GET", "/metrics", handle_metrics},

@@ -107,17 +107,12 @@ static struct timeval tick_interval(const struct http_limits *l)
 				 .tv_usec = (suseconds_t)(ms % 1000 * 1000) };
 }
 
-/* As many descriptors as the system lets us have, and the limit within. */
+/* More connections than descriptors would only be refused later. */
 static void fit_descriptors(struct http_limits *l)
 {
 	struct rlimit r;
 
-	if (getrlimit(RLIMIT_NOFILE, &r))
-		return;
-	r.rlim_cur = r.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &r) && getrlimit(RLIMIT_NOFILE, &r))
-		return;
-	if (r.rlim_cur == RLIM_INFINITY ||
+	if (getrlimit(RLIMIT_NOFILE, &r) || r.rlim_cur == RLIM_INFINITY ||
 	    l->connections + FDS_RESERVED <= r.rlim_cur)
 		return;
 	l->connections = r.rlim_cur > 2 * FDS_RESERVED ?
@@ -386,40 +381,40 @@ void http_server_metrics(const struct http_server *s, struct metrics *m)
 	char label[64];
 	size_t i;
 
-	metrics_gauge(m, "coord_connections", "Open connections.",
+	metrics_gauge(m, "tailrace_coord_connections", "Open connections.",
 		      "state=\"unproven\"", (double)s->n_unproven);
-	metrics_gauge(m, "coord_connections", NULL, "state=\"channel\"",
+	metrics_gauge(m, "tailrace_coord_connections", NULL, "state=\"channel\"",
 		      (double)(s->n_conns - s->n_unproven));
-	metrics_gauge(m, "coord_machines_connected",
+	metrics_gauge(m, "tailrace_coord_machines_connected",
 		      "Machine keys with an open channel.", NULL,
 		      (double)HASH_COUNT(s->machines));
-	metrics_counter(m, "coord_connections_accepted_total",
+	metrics_counter(m, "tailrace_coord_connections_accepted_total",
 			"Connections accepted.", NULL, s->accepted);
-	metrics_counter(m, "coord_channels_total",
+	metrics_counter(m, "tailrace_coord_channels_total",
 			"Noise channels whose machine key was proven.", NULL,
 			s->channels_opened);
 	for (i = 0; i < DROPS; i++) {
 		snprintf(label, sizeof(label), "reason=\"%s\"", whys[i]);
-		metrics_counter(m, "coord_connections_closed_total",
+		metrics_counter(m, "tailrace_coord_connections_closed_total",
 				"Connections closed, by reason.", label,
 				s->drops[i]);
 	}
-	metrics_counter(m, "coord_http_requests_total", "Requests.",
+	metrics_counter(m, "tailrace_coord_http_requests_total", "Requests.",
 			"transport=\"http1\"", s->requests[0]);
-	metrics_counter(m, "coord_http_requests_total", NULL,
+	metrics_counter(m, "tailrace_coord_http_requests_total", NULL,
 			"transport=\"noise\"", s->requests[1]);
 	for (i = 2; i < ARRAY_SIZE(s->answers); i++) {
 		snprintf(label, sizeof(label), "code=\"%zuxx\"", i);
-		metrics_counter(m, "coord_http_answers_total",
+		metrics_counter(m, "tailrace_coord_http_answers_total",
 				"Answers begun, by status.", label,
 				s->answers[i]);
 	}
-	metrics_counter(m, "coord_noise_bytes_total",
+	metrics_counter(m, "tailrace_coord_noise_bytes_total",
 			"Bytes inside of Noise channels.", "direction=\"in\"",
 			s->bytes_in);
-	metrics_counter(m, "coord_noise_bytes_total", NULL,
+	metrics_counter(m, "tailrace_coord_noise_bytes_total", NULL,
 			"direction=\"out\"", s->bytes_out);
-	metrics_gauge(m, "coord_request_bodies_bytes",
+	metrics_gauge(m, "tailrace_coord_request_bodies_bytes",
 		      "Memory in unfinished request bodies.", NULL,
 		      (double)s->bodies);
 }

@@ -17,6 +17,7 @@
 #include "coord/oidc_claims.h"
 #include "coord/oidc_provider.h"
 #include "coord/oidc_token.h"
+#include "coord/page.h"
 #include "coord/text.h"
 #include "lib/fetch.h"
 #include "lib/json.h"
@@ -70,17 +71,6 @@ struct oidc {
 
 /* ── pages ──────────────────────────────────────────────────────────────── */
 
-static void add_escaped(struct text *t, const char *s)
-{
-	for (; *s; s++) {
-		if (*s == '<' || *s == '>' || *s == '&' || *s == '"' ||
-		    (unsigned char)*s < ' ')
-			text_printf(t, "&#%d;", (unsigned char)*s);
-		else
-			text_add(t, s, 1);
-	}
-}
-
 __attribute__((format(printf, 3, 4))) static void
 page(struct http_request *r, int status, const char *fmt, ...)
 {
@@ -92,13 +82,9 @@ page(struct http_request *r, int status, const char *fmt, ...)
 	vsnprintf(line, sizeof(line), fmt, ap);
 	va_end(ap);
 	log_info("oidc: login refused: %s", line);
-	text_puts(&t, "<!doctype html><meta charset=utf-8><title>tailrace"
-		      "</title><body style=\"font-family:sans-serif;margin:4em"
-		      "\"><h1>This login did not work</h1><p>");
-	add_escaped(&t, line);
-	text_puts(&t, "</body>\n");
-	http_header_add(r, "Cache-Control", "no-store");
-	http_reply(r, status, "text/html; charset=utf-8", t.s, t.len);
+	text_puts(&t, "<p>");
+	page_escape(&t, line);
+	page_reply(r, status, "This login did not work", t.s);
 	text_clear(&t);
 }
 

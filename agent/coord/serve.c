@@ -20,14 +20,16 @@
 #include "control/url.h"
 #include "coord/admin.h"
 #include "coord/coord.h"
+#include "lib/file.h"
 #include "lib/log.h"
 #include "lib/util.h"
 
 #define LIMITS_MAX 32
+#define OIDC_SECRET_MAX 1024
 
 struct options {
 	const char *listen, *metrics_listen, *server_url, *state_dir, *user;
-	const char *admin_socket;
+	const char *admin_socket, *oidc_secret_path;
 	const char *v4, *v6;
 	unsigned long key_expiry_s, ephemeral_s;
 	bool verbose;
@@ -92,6 +94,22 @@ static int parse(struct options *o, int argc, char **argv)
 		 "lifetime of node keys without tags, 0: for ever (0)", false},
 		{"ephemeral-timeout", FLAG_LIFETIME, &o->ephemeral_s,
 		 "ephemeral nodes are removed after it (2m)", false},
+		{"oidc-issuer", FLAG_TEXT, &c->oidc.issuer,
+		 "people log in at this OpenID provider (https://...)", false},
+		{"oidc-client-id", FLAG_TEXT, &c->oidc.client_id,
+		 "as which it knows this server", false},
+		{"oidc-client-secret-path", FLAG_TEXT, &o->oidc_secret_path,
+		 "file with the secret it has given us", false},
+		{"oidc-scope", FLAG_TEXT, &c->oidc.scope,
+		 "what to ask for (openid profile email)", false},
+		{"oidc-allowed-domains", FLAG_TEXT, &c->oidc.allowed_domains,
+		 "of verified email addresses, comma-separated", false},
+		{"oidc-allowed-users", FLAG_TEXT, &c->oidc.allowed_users,
+		 "verified email addresses, comma-separated", false},
+		{"oidc-allowed-groups", FLAG_TEXT, &c->oidc.allowed_groups,
+		 "one of these, comma-separated", false},
+		{"oidc-ca", FLAG_TEXT, &c->oidc.ca_file,
+		 "roots for the provider's certificate, PEM", false},
 		{"admin-socket", FLAG_TEXT, &o->admin_socket,
 		 "for the other commands of 'tailrace coord' "
 		 "(<state-dir>/" ADMIN_SOCKET ")",
@@ -310,8 +328,28 @@ static int run(struct event_base *base, struct coord *c,
 	return 0;
 }
 
+/* Read while we may still read what is only root's. */
+static int read_oidc_secret(const char *path, char **out)
+{
+	size_t len;
+	int err;
+
+	if (!path)
+		return 0;
+	err = file_read(path, OIDC_SECRET_MAX, 1, out, &len);
+	if (err) {
+		log_error("coord: %s: %s", path,
+			  err == -EPERM ? "others may read it"
+					: strerror(-err));
+		return -1;
+	}
+	(*out)[strcspn(*out, "\r\n")] = '\0';
+	return 0;
+}
+
 static int serve(struct options *o)
 {
+	_cleanup_free_ char *secret = NULL;
 	_cleanup_free_ char *url = NULL, *socket = NULL;
 	const struct passwd *pw = NULL;
 	struct admin *admin = NULL;
@@ -330,8 +368,10 @@ static int serve(struct options *o)
 	if (url[strlen(url) - 1] == '/')
 		url[strlen(url) - 1] = '\0';
 	o->config.server_url = url;
-	if (prepare_state_dir(o->state_dir, pw) || (pw && become(pw)))
+	if (read_oidc_secret(o->oidc_secret_path, &secret) ||
+	    prepare_state_dir(o->state_dir, pw) || (pw && become(pw)))
 		return 1;
+	o->config.oidc.client_secret = secret;
 	o->config.state_dir = o->state_dir;
 	if (o->admin_socket)
 		socket = xstrdup(o->admin_socket);
@@ -339,6 +379,8 @@ static int serve(struct options *o)
 		abort();
 	base = event_base_new();
 	c = coord_new(base, &o->config);
+	if (secret)
+		sodium_memzero(secret, strlen(secret));
 	if (c && !listen_all(c, o->listen, tls, false) &&
 	    (!o->metrics_listen ||
 	     !listen_all(c, o->metrics_listen, false, true)) &&
