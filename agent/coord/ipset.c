@@ -133,7 +133,12 @@ void ip_set_seal(struct ip_set *s)
 
 	if (!s->n)
 		return;
-	qsort(s->ranges, s->n, sizeof(*s->ranges), compare_ranges);
+	/* as sets that were made of sorted addresses mostly are */
+	for (i = 1; i < s->n; i++)
+		if (ip_range_compare(&s->ranges[i - 1], &s->ranges[i]) > 0)
+			break;
+	if (i < s->n)
+		qsort(s->ranges, s->n, sizeof(*s->ranges), compare_ranges);
 	for (i = 1; i < s->n; i++) {
 		struct ip_range *last = &s->ranges[n];
 		struct ip_addr next = last->last;

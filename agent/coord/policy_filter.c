@@ -309,7 +309,7 @@ struct json_object *policy_filter(const struct policy_result *r, size_t node)
 
 /* ── one packet ── */
 
-static bool opens_port(const struct policy_line *line, uint8_t proto,
+bool policy_line_opens(const struct policy_line *line, uint8_t proto,
 		       uint16_t port)
 {
 	size_t i, have = line->key->key.proto;
@@ -325,8 +325,8 @@ static bool opens_port(const struct policy_line *line, uint8_t proto,
 	return false;
 }
 
-static bool leads_to(const struct policy_line *line, const struct ip_addr *dst,
-		     ssize_t node)
+bool policy_line_leads_to(const struct policy_line *line,
+			  const struct ip_addr *dst, ssize_t node)
 {
 	size_t i;
 
@@ -349,7 +349,8 @@ bool policy_allows(const struct policy_result *r, const struct ip_addr *src,
 	for (i = 0; i < r->n_lines; i++) {
 		const struct policy_line *line = &r->lines[i];
 
-		if (opens_port(line, proto, port) && leads_to(line, dst, node) &&
+		if (policy_line_opens(line, proto, port) &&
+		    policy_line_leads_to(line, dst, node) &&
 		    ip_set_contains(&line->key->key.source->set, src))
 			return true;
 	}

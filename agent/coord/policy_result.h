@@ -84,6 +84,12 @@ struct policy_result {
 };
 
 void policy_line_free(struct policy_line *line); /* what it holds */
+/* @proto 0: TCP or UDP. */
+bool policy_line_opens(const struct policy_line *line, uint8_t proto,
+		       uint16_t port);
+/* Is @dst, an address of @node (-1: of none), a destination? */
+bool policy_line_leads_to(const struct policy_line *line,
+			  const struct ip_addr *dst, ssize_t node);
 
 /* What is called the internet: where exit nodes lead. */
 const struct ip_set *policy_internet(void);

@@ -192,7 +192,7 @@ static void read_grant(struct policy_reader *rd, const struct hujson *o)
 	size_t n;
 
 	policy_read_object(rd, o, fields, ARRAY_SIZE(fields), &rr);
-	if (!rr.ip && !rr.app)
+	if ((!rr.ip || !rr.ip->n_children) && !rr.app)
 		policy_note(rd->report, false, o->line, o->column,
 			    "this grant has no ip, such as [\"tcp:443\"] or [\"*\"]");
 	if (rr.dst) {

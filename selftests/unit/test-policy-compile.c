@@ -438,6 +438,13 @@ static void test_real(void)
 		  ",\"tests\":[{\"src\":\"ann@\",\"accept\":[\"db:22\"]}]", 0 },
 		{ ACL("\"tag:web\"", "\"100.64.0.30:22\"")
 		  ",\"tests\":[{\"src\":\"100.64.0.40\",\"accept\":[\"100.64.0.30:22\"]}]", 0 },
+		/* no packet goes from one family to the other */
+		{ ACL("\"ann@\"", "\"fd7a:115c:a1e0::3:22\"")
+		  ",\"tests\":[{\"src\":\"ann@\",\"accept\":[\"bob@example.com:22\"]}]", 1 },
+		{ ACL("\"ann@\"", "\"fd7a:115c:a1e0::3:22\"")
+		  ",\"tests\":[{\"src\":\"ann@\",\"accept\":[\"fd7a:115c:a1e0::3:22\"]}]", 0 },
+		{ ACL("\"100.64.0.10\"", "\"fd7a:115c:a1e0::3:22\"")
+		  ",\"tests\":[{\"src\":\"ann@\",\"deny\":[\"bob@example.com:22\"]}]", 0 },
 		/* denied is what reaches none of several */
 		{ ACL("\"bob@example.com\"", "\"100.64.0.10:22\"")
 		  ",\"tests\":[{\"src\":\"bob@example.com\",\"deny\":[\"ann@:22\"]}]", 1 },

@@ -291,6 +291,8 @@ static void test_sections(void)
 		  "refused\nf:1:31: \"10/8\" is no prefix such as 10.0.0.0/8\n"
 		  "f:1:58: \"h\" is no address and not in hosts; users are written with an @, others as group:, tag: or autogroup:\n"
 		  "f:1:65: \"exit\" is not known; there are routes, exitNode" },
+		{ "{\"grants\": [{\"src\": [\"*\"], \"dst\": [\"*\"], \"ip\": []}]}",
+		  "refused\nf:1:13: this grant has no ip, such as [\"tcp:443\"] or [\"*\"]" },
 		{ "{\"grants\": [{\"src\": [\"*\"], \"dst\": [\"*\"]}]}",
 		  "refused\nf:1:13: this grant has no ip, such as [\"tcp:443\"] or [\"*\"]" },
 		{ "{\"grants\": [{\"src\": [\"*\"], \"dst\": [\"10.0.0.0/8\", \"a@\"], \"ip\": [\"*\", \"22\", \"tcp:80-90,443\", \"icmp:*\", \"47:*\"]}]}",
