@@ -20,7 +20,8 @@ if not os.environ.get("TAILRACE_APART"):
     os.environ["TAILRACE_APART"] = "1"
     os.execvp("unshare", ["unshare", "-n", "sh", "-ec", """
         ip link set lo up
-        ip link add eth0 type dummy
+        ip link add eth0 type veth peer name nowhere
+        ip link set nowhere up
         ip address add 192.0.2.2/24 dev eth0
         ip link set eth0 up
         ip route add default via 192.0.2.1
