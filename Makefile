@@ -167,9 +167,14 @@ bench-relay: agent $B/bench/relay
 	selftests/bench/relay
 
 # What the module costs, against bare WireGuard, in instructions.
-bench-kmod:
+bench-kmod: build/bench/echo
 	scripts/vm run --suite $(KERNEL) --kmod --icount --timeout 1800 -- \
-		selftests/bench/throughput 8 1
+		selftests/bench/cost
+
+build/bench/echo: selftests/bench/echo.c
+	@mkdir -p $(@D)
+	$(say) LD $@
+	$(CC) -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -static -o $@ $<
 
 $B/bench/coord: selftests/bench/coord.c $(wildcard selftests/unit/*.h) \
 		$B/libtailrace.a
