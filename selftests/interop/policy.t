@@ -81,5 +81,31 @@ for file in "$top"/selftests/vectors/policy/*.hujson; do
 	[ "$first" = accepted ] || has_place "$file"
 	is "$other" theirs "$file"
 done
+
+says() { # DESCRIPTION STATUS PATTERN ARGUMENTS...: of the command itself
+	local description=$1 status=$2 pattern=$3 have
+	shift 3
+	"$top/build/tailrace" coord policy check "$@" > "$tmp/out" 2>&1
+	have=$?
+	tests=$((tests + 1))
+	if [ $have = "$status" ] && grep -q -- "$pattern" "$tmp/out"; then
+		echo "ok $tests - $description"
+		return
+	fi
+	failed=$((failed + 1))
+	echo "not ok $tests - $description"
+	sed 's/^/# /' "$tmp/out"
+}
+
+samples=$top/selftests/vectors/policy
+says "findings as JSON" 1 \
+	'^{"valid":false,"messages":\[{"line":2,"column":11,"warning":false,' \
+	--json "$samples/unknown-field.hujson"
+says "a warning is no error" 0 ':2:2: warning: ssh has no effect' \
+	--file="$samples/ssh.hujson"
+says "no file" 1 'No such file' "$tmp/nothing"
+says "no argument" 2 'one file is expected'
+head -c 1100000 /dev/zero | tr '\0' ' ' > "$tmp/large"
+says "too large a file" 1 'more than 1048576 bytes' -f "$tmp/large"
 echo "1..$tests"
 [ $failed = 0 ]
