@@ -374,6 +374,9 @@ static enum io_result handshake(struct stream *s)
 		if (ret <= 0)
 			return ssl_result(s, ret);
 	}
+	/* Not before: whoever stops in the middle must not hold much. */
+	if (s->ssl)
+		SSL_set_read_ahead(s->ssl, 1);
 	s->handshaking = false;
 	s->ops->ready(s->ctx);
 	return s->dead ? IO_END : IO_OK;
@@ -488,7 +491,6 @@ struct stream *stream_new(struct event_base *base, int fd, SSL *ssl,
 		SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE |
 					  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
 					  SSL_MODE_RELEASE_BUFFERS);
-		SSL_set_read_ahead(ssl, 1);
 	}
 	s->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_event, s);
 	s->writable = event_new(base, fd, EV_WRITE, on_event, s);

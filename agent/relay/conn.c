@@ -36,6 +36,8 @@
  * something newer.
  */
 #define UNSENT_MAX 32768
+/* OpenSSL's read-ahead of a busy connection; an idle one has none. */
+#define READ_BUFFER_LEN 32768
 #define RESTARTING_SPREAD_MS 5000
 #define RESTARTING_TRY_MS 3000
 /* How often deadlines are looked at: cheaper than timers of each one's own. */
@@ -280,11 +282,13 @@ static void on_ready(void *ctx)
 	struct relayd_conn *c = ctx;
 	SSL *ssl = stream_ssl(c->stream);
 
-	if (ssl)
-		relayd_count(&c->worker->stats,
-			     SSL_version(ssl) >= TLS1_3_VERSION ? RELAYD_TLS_13 :
-								  RELAYD_TLS_12,
-			     1);
+	if (!ssl)
+		return;
+	SSL_set_default_read_buffer_len(ssl, READ_BUFFER_LEN);
+	relayd_count(&c->worker->stats,
+		     SSL_version(ssl) >= TLS1_3_VERSION ? RELAYD_TLS_13 :
+							  RELAYD_TLS_12,
+		     1);
 }
 
 static void answer(struct relayd_conn *c, struct relayd_http_answer *a)

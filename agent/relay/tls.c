@@ -26,9 +26,6 @@
 #define DAY_SECONDS 86400L
 #define META_DAYS 30
 #define SELF_DAYS 365
-/* The read-ahead of a busy connection; an idle one has none. */
-#define READ_BUFFER_LEN 32768
-
 static const char *tls_error(void)
 {
 	unsigned long e = ERR_get_error();
@@ -185,7 +182,6 @@ static SSL_CTX *context(bool ktls)
 	SSL_CTX_set_num_tickets(ctx, 0);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
-	SSL_CTX_set_default_read_buffer_len(ctx, READ_BUFFER_LEN);
 	if (ktls && kernel_has_tls())
 		SSL_CTX_set_options(ctx, SSL_OP_ENABLE_KTLS);
 	else if (ktls)
