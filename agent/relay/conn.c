@@ -42,6 +42,7 @@
 #define RESTARTING_TRY_MS 3000
 /* How often deadlines are looked at: cheaper than timers of each one's own. */
 #define SWEEP_MS 250
+#define SAMPLE_SWEEPS 40 /* round-trip times every 10 s */
 /* Lines a second, and at once, about what clients do wrong. */
 #define LOG_RATE 1
 #define LOG_BURST 20
@@ -68,7 +69,7 @@ struct relayd_conns {
 	struct relayd_conn *open; /* logged in */
 	struct relayd_conn *half_open; /* oldest first */
 	struct relayd_conn *closing; /* and in one of the above */
-	unsigned int n_half_open;
+	unsigned int n_half_open, sweeps;
 	struct event *sweep, *reap;
 	struct relayd_limit log_limit;
 };
@@ -152,16 +153,16 @@ static void on_reap(evutil_socket_t fd, short what, void *arg)
 		conn_free(w->conns->closing);
 }
 
-/* Bytes that the other side has acknowledged. */
-static uint64_t acked(const struct relayd_conn *c)
+/* What the kernel knows about the connection; zero if it does not. */
+static struct tcp_info tcp_info_of(const struct relayd_conn *c)
 {
 	struct tcp_info info = {0};
 	socklen_t len = sizeof(info);
 
 	if (getsockopt(stream_fd(c->stream), IPPROTO_TCP, TCP_INFO, &info,
 		       &len))
-		return 0;
-	return info.tcpi_bytes_acked;
+		memset(&info, 0, sizeof(info));
+	return info;
 }
 
 /* Whether the writer has been stuck for too long. */
@@ -172,7 +173,7 @@ static bool write_is_late(struct relayd_conn *c, uint64_t now)
 	if (!c->write_ms || !stream_is_blocked(c->stream) ||
 	    now - c->filled_ns < c->write_ms * MS_NS)
 		return false;
-	done = acked(c);
+	done = tcp_info_of(c).tcpi_bytes_acked;
 	if (done - c->acked < WRITE_PROGRESS)
 		return true;
 	c->acked = done;
@@ -191,14 +192,42 @@ static void sweep_open(struct relayd_conn *c, uint64_t now)
 	}
 }
 
+static void sample_rtt(struct relayd_conn *c)
+{
+	static const struct {
+		unsigned int ms;
+		enum relayd_stat stat;
+	} buckets[] = {
+		{10, RELAYD_RTT_10},   {20, RELAYD_RTT_20},
+		{50, RELAYD_RTT_50},   {100, RELAYD_RTT_100},
+		{150, RELAYD_RTT_150}, {250, RELAYD_RTT_250},
+		{500, RELAYD_RTT_500},
+	};
+	unsigned int us = tcp_info_of(c).tcpi_rtt;
+	enum relayd_stat stat = us ? RELAYD_RTT_INF : RELAYD_RTT_ERROR;
+	size_t i;
+
+	for (i = 0; us && i < ARRAY_SIZE(buckets); i++) {
+		if (us <= buckets[i].ms * 1000) {
+			stat = buckets[i].stat;
+			break;
+		}
+	}
+	relayd_count(&c->worker->stats, stat, 1);
+}
+
 static void on_sweep(evutil_socket_t fd, short what, void *arg)
 {
 	struct relayd_worker *w = arg;
+	bool sample = ++w->conns->sweeps % SAMPLE_SWEEPS == 0;
 	struct relayd_conn *c;
 	uint64_t now = now_ns();
 
-	DL_FOREACH(w->conns->open, c)
+	DL_FOREACH(w->conns->open, c) {
 		sweep_open(c, now);
+		if (sample)
+			sample_rtt(c);
+	}
 	DL_FOREACH(w->conns->half_open, c)
 		if (now >= c->due_ns)
 			close_later(c, c->client ? "no login in time" :

@@ -60,6 +60,15 @@ static const struct metric {
 	{RELAYD_FORWARDER_DELETE_OTHER, COUNTER,
 	 "derp_packet_forwarder_delete_other_value", ""},
 	{RELAYD_WRITE_TIMEOUTS, COUNTER, "derp_sclient_write_timeouts", ""},
+	{RELAYD_RTT_10, COUNTER, "derp_tcp_rtt", "{le=\"10ms\"}"},
+	{RELAYD_RTT_20, COUNTER, "derp_tcp_rtt", "{le=\"20ms\"}"},
+	{RELAYD_RTT_50, COUNTER, "derp_tcp_rtt", "{le=\"50ms\"}"},
+	{RELAYD_RTT_100, COUNTER, "derp_tcp_rtt", "{le=\"100ms\"}"},
+	{RELAYD_RTT_150, COUNTER, "derp_tcp_rtt", "{le=\"150ms\"}"},
+	{RELAYD_RTT_250, COUNTER, "derp_tcp_rtt", "{le=\"250ms\"}"},
+	{RELAYD_RTT_500, COUNTER, "derp_tcp_rtt", "{le=\"500ms\"}"},
+	{RELAYD_RTT_INF, COUNTER, "derp_tcp_rtt", "{le=\"inf\"}"},
+	{RELAYD_RTT_ERROR, COUNTER, "derp_tcp_rtt", "{le=\"error\"}"},
 	{RELAYD_RATE_WAITS, COUNTER, "derp_rate_limit_per_client_waited", ""},
 	{RELAYD_REJECTED, COUNTER, "derp_clients_rejected", ""},
 	{RELAYD_PROTOCOL_ERRORS, COUNTER, "derp_protocol_errors", ""},
@@ -155,6 +164,20 @@ static void put_gauge(FILE *f, const char *name, double v)
 	fprintf(f, "%s %.15g\n", name, v);
 }
 
+static void put_rates(FILE *f, const struct relayd *server)
+{
+	pthread_mutex_t *lock = (pthread_mutex_t *)&server->lock;
+	uint64_t rate, burst;
+
+	pthread_mutex_lock(lock);
+	rate = server->rate;
+	burst = server->burst;
+	pthread_mutex_unlock(lock);
+	put_gauge(f, "derp_rate_limit_per_client_bytes_per_second",
+		  (double)rate);
+	put_gauge(f, "derp_rate_limit_per_client_burst_bytes", (double)burst);
+}
+
 char *relayd_metrics_text(const struct relayd *server)
 {
 	struct relayd_stats total = {0};
@@ -187,6 +210,8 @@ char *relayd_metrics_text(const struct relayd *server)
 			  (double)total.v[RELAYD_QUEUE_NS] / 1e6 /
 				  (double)total.v[RELAYD_QUEUE_PACKETS] :
 			  0.0);
+	if (server->config->rate_file)
+		put_rates(f, server);
 	put_gauge(f, "derp_current_file_descriptors", (double)open_files());
 	put_gauge(f, "process_resident_memory_bytes",
 		  (double)resident_bytes());

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/addr.h"
@@ -26,6 +27,7 @@
 #define DAY_SECONDS 86400L
 #define META_DAYS 30
 #define SELF_DAYS 365
+#define WARN_DAYS 14L
 static const char *tls_error(void)
 {
 	unsigned long e = ERR_get_error();
@@ -190,6 +192,18 @@ static SSL_CTX *context(bool ktls)
 	return ctx;
 }
 
+static void warn_if_old(const SSL_CTX *ctx, const char *crt)
+{
+	time_t soon = time(NULL) + WARN_DAYS * DAY_SECONDS;
+	const ASN1_TIME *end =
+		X509_get0_notAfter(SSL_CTX_get0_certificate(ctx));
+
+	if (X509_cmp_time(end, &soon) < 0)
+		log_warn("%s ends in less than %ld days: renew it, or, if it "
+			 "is self-signed, remove it with its key; then SIGHUP",
+			 crt, WARN_DAYS);
+}
+
 SSL_CTX *relayd_tls_load(const char *dir, const char *host,
 			 const struct key *derp_public, bool ktls)
 {
@@ -227,6 +241,7 @@ SSL_CTX *relayd_tls_load(const char *dir, const char *host,
 			SSL_CTX_set_tlsext_servername_callback(ctx, on_name);
 			SSL_CTX_set_tlsext_servername_arg(ctx, (void *)host);
 		}
+		warn_if_old(ctx, crt);
 		return ctx;
 	}
 	X509_free(meta);
