@@ -417,7 +417,6 @@ size_t relayd_client_input(struct relayd_client *c, const uint8_t *data,
 			break;
 		}
 	}
-	relayd_worker_flush(c->worker);
 	return c->state == RELAYD_CLOSED ? n : at;
 }
 

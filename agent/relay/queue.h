@@ -79,8 +79,7 @@ void relayd_queue_close(struct relayd_queue *q);
 
 /*
  * Takes over @p. From the thread of @me, whose statistics get the drops. The
- * caller makes sure that @q lives: by the table's lock, see table.h. The wake of
- * another worker goes with the next relayd_worker_flush().
+ * caller makes sure that @q lives: by the table's lock, see table.h.
  */
 void relayd_queue_push(struct relayd_queue *q, struct relayd_worker *me,
 		       struct relayd_packet *p);

@@ -52,10 +52,7 @@ static void on_mail(evutil_socket_t fd, short what, void *arg)
 	struct relayd_worker *w = arg;
 	struct relayd_queue *q;
 	struct relayd_task *tasks, *t;
-	uint64_t n;
 
-	if (read(w->mail_fd, &n, sizeof(n)) < 0 && errno != EAGAIN)
-		return;
 	pthread_mutex_lock(&w->mail_lock);
 	w->announced = false;
 	tasks = w->tasks;
@@ -74,9 +71,13 @@ static void on_mail(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
+/* Tells the workers whose queues we have woken. */
 static void on_flush(evutil_socket_t fd, short what, void *arg)
 {
-	relayd_worker_flush(arg);
+	struct relayd_worker *w = arg;
+
+	while (w->n_to_flush)
+		announce(w->to_flush[--w->n_to_flush]);
 }
 
 struct relayd_worker *relayd_worker_new(struct relayd *server,
@@ -96,8 +97,9 @@ struct relayd_worker *relayd_worker_new(struct relayd *server,
 	if (!w->base || w->mail_fd < 0)
 		abort();
 	pthread_mutex_init(&w->mail_lock, NULL);
-	w->mail = event_new(w->base, w->mail_fd, EV_READ | EV_PERSIST, on_mail,
-			    w);
+	/* Edge-triggered: each write is an event, nobody has to read. */
+	w->mail = event_new(w->base, w->mail_fd, EV_READ | EV_PERSIST | EV_ET,
+			    on_mail, w);
 	event_add(w->mail, NULL);
 	w->flush = evtimer_new(w->base, on_flush, w);
 	return w;
@@ -228,12 +230,6 @@ void relayd_worker_forget(struct relayd_worker *w, struct relayd_queue *q)
 		q->woken = false;
 	}
 	pthread_mutex_unlock(&w->mail_lock);
-}
-
-void relayd_worker_flush(struct relayd_worker *me)
-{
-	while (me->n_to_flush)
-		announce(me->to_flush[--me->n_to_flush]);
 }
 
 uint32_t relayd_worker_random(struct relayd_worker *w, uint32_t n)

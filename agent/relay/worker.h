@@ -58,15 +58,12 @@ void relayd_worker_free(struct relayd_worker *w);
 void relayd_worker_post(struct relayd_worker *w, void (*fn)(void *arg),
 			void *arg);
 
-/* For queue.c: @q has something to write. */
+/*
+ * For queue.c: @q has something to write. Another worker hears of it at the end
+ * of this turn of @me's loop, with everything else that is for it.
+ */
 void relayd_worker_wake(struct relayd_worker *me, struct relayd_queue *q);
 void relayd_worker_forget(struct relayd_worker *w, struct relayd_queue *q);
-/*
- * Tells the workers whose queues were woken since the last flush. Comes by
- * itself at the end of this turn of the loop; call it to be quick.
- */
-void relayd_worker_flush(struct relayd_worker *me);
-
 /* Uniform in [0, n). */
 uint32_t relayd_worker_random(struct relayd_worker *w, uint32_t n);
 
