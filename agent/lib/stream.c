@@ -121,6 +121,13 @@ static void explain(struct stream *s, int ssl_error)
 	ERR_clear_error();
 }
 
+/* Whatever others left there would be taken for a failure of ours. */
+static void forget_errors(void)
+{
+	errno = 0;
+	ERR_clear_error();
+}
+
 static enum io_result ssl_result(struct stream *s, int ret)
 {
 	int e = SSL_get_error(s->ssl, ret);
@@ -139,7 +146,7 @@ static enum io_result do_read(struct stream *s, uint8_t *buf, size_t cap,
 {
 	ssize_t got;
 
-	errno = 0;
+	forget_errors();
 	if (s->ssl) {
 		int ret = SSL_read_ex(s->ssl, buf, cap, n);
 
@@ -164,7 +171,7 @@ static enum io_result do_write(struct stream *s, const uint8_t *buf, size_t len,
 {
 	ssize_t put;
 
-	errno = 0;
+	forget_errors();
 	if (s->ssl) {
 		int ret = SSL_write_ex(s->ssl, buf, len, n);
 
@@ -369,7 +376,7 @@ static enum io_result handshake(struct stream *s)
 	if (s->ssl) {
 		int ret;
 
-		errno = 0;
+		forget_errors();
 		ret = SSL_do_handshake(s->ssl);
 		if (ret <= 0)
 			return ssl_result(s, ret);

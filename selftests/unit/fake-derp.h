@@ -83,7 +83,10 @@ static EVP_PKEY *fake_key(int type)
 	return k;
 }
 
-/* Self-signed, valid from @from to @to seconds from now. */
+/*
+ * Self-signed, valid from @from to @to seconds from now. @serial 0 stands for
+ * what an authority gives: 20 bytes.
+ */
 static X509 *fake_cert(EVP_PKEY *key, const char *cn, const char *alt,
 		       long serial, long from, long to)
 {
@@ -92,7 +95,11 @@ static X509 *fake_cert(EVP_PKEY *key, const char *cn, const char *alt,
 	X509_EXTENSION *e;
 
 	X509_set_version(x, 2);
-	ASN1_INTEGER_set(X509_get_serialNumber(x), serial);
+	if (serial)
+		ASN1_INTEGER_set(X509_get_serialNumber(x), serial);
+	else
+		ASN1_STRING_set(X509_get_serialNumber(x),
+				"20 bytes, 160 bits..", 20);
 	X509_gmtime_adj(X509_getm_notBefore(x), from);
 	X509_gmtime_adj(X509_getm_notAfter(x), to);
 	name = X509_get_subject_name(x);
@@ -337,7 +344,7 @@ static bool fake_start(struct fake_derp *s, struct event_base *base, int tls,
 		s->tls = SSL_CTX_new(TLS_server_method());
 		SSL_CTX_set_max_proto_version(s->tls, tls);
 		key = fake_key(EVP_PKEY_EC);
-		s->cert = fake_cert(key, s->name ? s->name : FAKE_NAME, "DNS:" FAKE_NAME, 77, -60,
+		s->cert = fake_cert(key, s->name ? s->name : FAKE_NAME, "DNS:" FAKE_NAME, 0, -60,
 				    s->expires ? s->expires : 3600);
 		SSL_CTX_use_certificate(s->tls, s->cert);
 		SSL_CTX_use_PrivateKey(s->tls, key);
