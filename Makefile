@@ -176,15 +176,16 @@ build/bench/echo: selftests/bench/echo.c
 	$(say) LD $@
 	$(CC) -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -static -o $@ $<
 
-$B/bench/coord: selftests/bench/coord.c $(wildcard selftests/unit/*.h) \
-		$B/libtailrace.a
+$B/bench/coord $B/bench/tailnet: $B/bench/%: selftests/bench/%.c \
+		$(wildcard selftests/unit/*.h) $B/libtailrace.a
 	@mkdir -p $(@D)
 	$(say) LD $@
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -o $@ $< $B/libtailrace.a $(LDLIBS)
 
-# What a connected machine costs the coordination server.
-bench-coord: $B/bench/coord
-	$<
+# What a connected machine costs the coordination server, what a thousand do.
+bench-coord: $B/bench/coord $B/bench/tailnet
+	$B/bench/coord
+	$B/bench/tailnet
 
 # What a policy costs coord, by nodes and rules.
 $B/bench/policy: selftests/bench/policy.c $B/libtailrace.a
@@ -318,7 +319,7 @@ endif
 clean:
 	rm -rf build
 
--include $(OBJS:.o=.d) $B/kernelctl.d $B/bench/relay.d $B/bench/coord.d \
+-include $(OBJS:.o=.d) $B/kernelctl.d $B/bench/relay.d $B/bench/coord.d $B/bench/tailnet.d \
 	$B/bench/policy.d $(UNIT_TESTS:=.d) $(FUZZERS:=.d)
 
 .PHONY: all agent bench bench-filter bench-policy bench-coord bench-kmod bench-relay kmod unit-tests \

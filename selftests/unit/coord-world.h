@@ -134,7 +134,7 @@ static struct endpoint loopback(uint16_t port)
 	return (struct endpoint){ .ip = ip_v4(127, 0, 0, 1), .port = port };
 }
 
-static struct world *world_new(const struct http_limits *limits)
+static inline struct world *world_new(const struct http_limits *limits)
 {
 	struct world *w = xcalloc(1, sizeof(*w));
 	struct http_server_config config = {
