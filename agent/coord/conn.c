@@ -112,7 +112,7 @@ void conn_reap(struct http_server *s)
 
 bool conn_evict(struct http_server *s)
 {
-	struct conn *c;
+	struct conn *c = NULL;
 
 	/* One that waits for our own answer is the last to go. */
 	DL_FOREACH(s->unproven, c)

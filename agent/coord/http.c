@@ -84,8 +84,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	if (!s->accept_paused)
 		return;
 	s->accept_paused = false;
-	LL_FOREACH(s->listeners, l)
-	event_add(l->readable, NULL);
+	for (l = s->listeners; l; l = l->next)
+		event_add(l->readable, NULL);
 }
 
 static void on_reaper(evutil_socket_t fd, short what, void *arg)
@@ -185,8 +185,8 @@ void http_server_drain(struct http_server *s)
 		if (!c->n_requests)
 			conn_close(c, DROP_OWNER, NULL);
 	}
-	DL_FOREACH(s->proven, c)
-	channel_goaway(c);
+	for (c = s->proven; c; c = c->next)
+		channel_goaway(c);
 }
 
 /* ── TLS ────────────────────────────────────────────────────────────────── */
@@ -265,8 +265,8 @@ static void pause_accept(struct http_server *s)
 
 	conn_evict(s);
 	s->accept_paused = true;
-	LL_FOREACH(s->listeners, l)
-	event_del(l->readable);
+	for (l = s->listeners; l; l = l->next)
+		event_del(l->readable);
 }
 
 static void on_accept(evutil_socket_t listening, short what, void *arg)

@@ -211,12 +211,12 @@ static void wait_for_provider(struct visit *v, void (*go_on)(struct visit *v))
 static void on_provider(void *ctx, const char *why)
 {
 	struct oidc *o = ctx;
-	struct visit *v, *tmp;
+	struct visit *v, *next;
 
 	if (why)
 		log_warn("oidc: %s", why);
-	DL_FOREACH_SAFE(o->visits, v, tmp)
-	{
+	for (v = o->visits; v; v = next) {
+		next = v->next;
 		if (!v->waiting)
 			continue;
 		v->waiting = false;

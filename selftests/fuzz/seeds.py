@@ -4,6 +4,7 @@
 
 OUT/<target>/<n> for the targets fuzz-<target>.c; run each with its directory.
 """
+import base64
 import json
 import os
 import sys
@@ -177,3 +178,17 @@ for name in sorted(os.listdir(os.path.join(vectors, "policy"))):
         policies.append(f.read())
 write("policy", policies)
 write("hujson", policies)
+
+def b64(text):
+    return base64.urlsafe_b64encode(text).rstrip(b"=")
+
+
+x = b64(bytes(31) + b"\1")
+keys = (b'{"keys":[{"kty":"RSA","kid":"r","n":"' + b64(b"\xc1" + bytes(254) + b"\1")
+        + b'","e":"AQAB"},{"kty":"EC","crv":"P-256","kid":"e","x":"' + x
+        + b'","y":"' + x + b'"}]}')
+write("coord-oidc", [
+    keys + b"\0" + b".".join((b64(b'{"alg":"%s","kid":"%s"}' % how),
+                              b64(b'{"iss":"https://i"}'), b64(bytes(n))))
+    for how, n in (((b"RS256", b"r"), 256), ((b"ES256", b"e"), 64))]
+    + [b'{"email":"a@b","email_verified":"true","groups":["ops"],"sub":"s"}'])
