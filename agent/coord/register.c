@@ -121,6 +121,11 @@ static void done(struct decision *d, struct coord_node *n)
 	d->out->node = n;
 }
 
+static bool has_auth_key(const struct register_input *in)
+{
+	return in->auth_key && *in->auth_key;
+}
+
 int64_t register_expiry(const struct register_config *c, int64_t asked,
 			bool tagged, int64_t now)
 {
@@ -213,9 +218,11 @@ static void refresh(struct decision *d, struct coord_node *n)
 	int err = 0;
 	size_t n_tags;
 
+	if (!may_tag(d, n->user->name, n->tags, n->n_tags))
+		return;
 	/* An earlier date is the node's to choose, a later one is not. */
 	if (d->in->expiry > d->now) {
-		if (!d->in->auth_key && n->expiry &&
+		if (!has_auth_key(d->in) && n->expiry &&
 		    d->in->expiry > n->expiry) {
 			refuse(d, "extending key is not allowed");
 			return;
@@ -224,8 +231,6 @@ static void refresh(struct decision *d, struct coord_node *n)
 			err = model_node_set_expiry(d->m, n, d->in->expiry,
 						    d->now);
 	}
-	if (!may_tag(d, n->user->name, n->tags, n->n_tags))
-		return;
 	n_tags = join_tags(d, n->tags, n->n_tags, &tags);
 	if (!err && n_tags != n->n_tags)
 		err = model_node_set_tags(d->m, n, tags, n_tags);
@@ -323,7 +328,7 @@ void register_decide(struct model *m, const struct policy *policy,
 		refresh(&d, n);
 		return;
 	}
-	if (in->auth_key && *in->auth_key)
+	if (has_auth_key(in))
 		join_by_key(&d);
 	else if (in->followup && *in->followup)
 		follow_up(&d);
