@@ -18,6 +18,7 @@
 #include "relay/http.h"
 #include "relay/server.h"
 #include "relay/tls.h"
+#include "relay/ws.h"
 
 /* Until the request is there; until ClientInfo is (spec/derp.md 6, 8.5). */
 #define REQUEST_SECONDS 30
@@ -51,6 +52,7 @@ struct relayd_conn {
 	struct relayd_worker *worker;
 	struct stream *stream;
 	struct relayd_client *client; /* NULL: HTTP */
+	struct relayd_ws *ws; /* between the two, or NULL */
 	struct endpoint remote;
 	bool tls, redirect, half_open;
 	bool replied; /* an HTTP answer is on its way, then the end */
@@ -95,6 +97,7 @@ static void conn_free(struct relayd_conn *c)
 	else
 		DL_DELETE(w->conns->open, c);
 	relayd_client_free(c->client);
+	relayd_ws_free(c->ws);
 	stream_free(c->stream);
 	free(c->text);
 	free(c);
@@ -263,6 +266,8 @@ static void client_pause(void *io, bool paused)
 	struct relayd_conn *c = io;
 
 	stream_pause(c->stream, paused);
+	if (c->ws)
+		relayd_ws_pause(c->ws, c->client, paused);
 }
 
 static void client_yield(void *io)
@@ -270,6 +275,8 @@ static void client_yield(void *io)
 	struct relayd_conn *c = io;
 
 	stream_yield(c->stream);
+	if (c->ws)
+		relayd_ws_yield(c->ws);
 }
 
 static void client_logged_in(void *io)
@@ -329,6 +336,10 @@ static void answer(struct relayd_conn *c, struct relayd_http_answer *a)
 		c->replied = true;
 		due_in(c, REPLY_SECONDS * 1000);
 		break;
+	case RELAYD_HTTP_WEBSOCKET:
+		relayd_count(&c->worker->stats, RELAYD_WEBSOCKET_ACCEPTS, 1);
+		c->ws = relayd_ws_new();
+		/* fall through */
 	case RELAYD_HTTP_DERP:
 		due_in(c, LOGIN_SECONDS * 1000);
 		stream_set_turn(c->stream, TURN_BYTES);
@@ -369,9 +380,28 @@ static size_t on_read(void *ctx, const uint8_t *data, size_t n)
 
 	if (c->closing || c->replied)
 		return n;
+	if (c->ws) {
+		n = relayd_ws_input(c->ws, c->client, data, n);
+		stream_want_write(c->stream); /* pongs and the like */
+		return n;
+	}
 	if (c->client)
 		return relayd_client_input(c->client, data, n);
 	return request(c, data, n);
+}
+
+/* What the client has to be sent. */
+static size_t fill_derp(struct relayd_conn *c, uint8_t *buf, size_t cap)
+{
+	bool over;
+	size_t n;
+
+	if (!c->ws)
+		return relayd_client_fill(c->client, buf, cap);
+	n = relayd_ws_fill(c->ws, c->client, buf, cap, &over);
+	if (over && !n)
+		close_later(c, "the WebSocket is closed");
+	return n;
 }
 
 static size_t on_fill(void *ctx, uint8_t *buf, size_t cap)
@@ -394,11 +424,11 @@ static size_t on_fill(void *ctx, uint8_t *buf, size_t cap)
 		c->text = NULL;
 		c->text_len = c->text_at = 0;
 		if (c->client)
-			n += relayd_client_fill(c->client, buf + n, cap - n);
+			n += fill_derp(c, buf + n, cap - n);
 		return n;
 	}
 	if (c->client)
-		return relayd_client_fill(c->client, buf, cap);
+		return fill_derp(c, buf, cap);
 	if (c->replied)
 		close_later(c, "answered");
 	return 0;

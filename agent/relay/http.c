@@ -6,6 +6,7 @@
 
 #include "lib/util.h"
 #include "relay/bootstrap.h"
+#include "proto/websocket.h"
 #include "relay/metrics.h"
 #include "relay/server.h"
 
@@ -163,8 +164,16 @@ static void upgrade(const struct relayd *server, const struct http_req *r,
 		      "DERP requires connection upgrade\n", false);
 		return;
 	}
-	out->action = RELAYD_HTTP_DERP;
 	out->not_ideal = http_req_header(r, "Ideal-Node");
+	if (websocket_wanted(r, "derp")) {
+		out->text = xmalloc(WEBSOCKET_ANSWER_MAX);
+		out->action = websocket_answer(r, "derp", out->text) == 101 ?
+				      RELAYD_HTTP_WEBSOCKET :
+				      RELAYD_HTTP_REPLY;
+		out->len = strlen(out->text);
+		return;
+	}
+	out->action = RELAYD_HTTP_DERP;
 	if (fast && http_slice_is(fast, "1"))
 		return;
 	out->text = xmalloc(512);

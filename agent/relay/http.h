@@ -20,6 +20,7 @@ struct relayd;
 enum relayd_http_action {
 	RELAYD_HTTP_REPLY, /* send the text and close */
 	RELAYD_HTTP_DERP,  /* send the text, if any, and speak DERP */
+	RELAYD_HTTP_WEBSOCKET, /* send the text and speak DERP in a WebSocket */
 };
 
 struct relayd_http_answer {
