@@ -5,6 +5,7 @@
 #include <json.h>
 #include <openssl/core_names.h>
 #include <openssl/ecdsa.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/param_build.h>
 #include <sodium.h>
@@ -213,6 +214,7 @@ static int check_signature(struct json_object *header, struct json_object *jwks,
 		good = der && verify(key, der, der_len, text, len);
 	OPENSSL_free(der);
 	EVP_PKEY_free(key);
+	ERR_clear_error(); /* or TLS takes a bad signature for its own error */
 	*why = "the ID token's signature is wrong";
 	return good ? 0 : -EBADMSG;
 }
