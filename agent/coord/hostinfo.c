@@ -59,8 +59,9 @@ static struct json_object *with_net_info(struct json_object *o,
 {
 	struct json_object *copy = json_object_new_object();
 
-	json_object_object_foreach(o, key, v)
+	json_object_object_foreach(o, key, v) {
 		json_object_object_add(copy, key, json_object_get(v));
+	}
 	json_object_object_add(copy, "NetInfo", json_object_get(net_info));
 	return copy;
 }
@@ -120,8 +121,7 @@ static bool same_but_net_info(struct json_object *a, struct json_object *b)
 
 	if (n_a != n_b)
 		return false;
-	json_object_object_foreach(a, key, v)
-	{
+	json_object_object_foreach(a, key, v) {
 		struct json_object *w;
 
 		if (strcmp(key, "NetInfo") != 0 &&

@@ -126,9 +126,9 @@ err:
 
 void model_close(struct model *m)
 {
-	struct authkey *k, *k_tmp;
-	struct coord_user *u, *u_tmp;
-	struct coord_node *n, *n_tmp;
+	struct authkey *k, *k_next;
+	struct coord_user *u, *u_next;
+	struct coord_node *n, *n_next;
 	int64_t now = time(NULL);
 
 	if (!m)
@@ -141,14 +141,19 @@ void model_close(struct model *m)
 	while (m->pending_list)
 		pending_free(m, m->pending_list);
 	routes_free(m);
-	HASH_ITER(hh_id, m->nodes, n, n_tmp) {
+	for (n = m->nodes; n; n = n_next) {
+		n_next = n->hh_id.next;
 		node_unlink(m, n);
 		coord_node_free(n);
 	}
-	HASH_ITER(hh_id, m->authkeys, k, k_tmp)
+	for (k = m->authkeys; k; k = k_next) {
+		k_next = k->hh_id.next;
 		authkey_free(m, k);
-	HASH_ITER(hh_id, m->users, u, u_tmp)
+	}
+	for (u = m->users; u; u = u_next) {
+		u_next = u->hh_id.next;
 		user_free(m, u);
+	}
 	db_close(m->db);
 	free(m->policy);
 	free(m);
@@ -215,10 +220,11 @@ static bool stayed_away(const struct model *m, struct coord_node *n,
 
 void model_tick(struct model *m, int64_t now)
 {
-	struct coord_node *n, *tmp;
+	struct coord_node *n, *next;
 
 	pending_expire(m, now);
-	HASH_ITER(hh_id, m->nodes, n, tmp) {
+	for (n = m->nodes; n; n = next) {
+		next = n->hh_id.next;
 		if (stayed_away(m, n, now)) {
 			log_info("coord: ephemeral node %s was away for %u s: removed",
 				 n->name, m->config.ephemeral_s);

@@ -39,21 +39,43 @@ void model_sanitize_name(char out[MODEL_NAME_MAX], const char *hostname)
 		strcpy(out, "node");
 }
 
+/* @base with the number @i behind it, 0: without, to @out: has another it? */
+static bool is_taken(struct model *m, const char *base, unsigned int i,
+		     const struct coord_node *self, char out[MODEL_NAME_MAX])
+{
+	char suffix[16] = "";
+	const struct coord_node *n;
+
+	if (i)
+		snprintf(suffix, sizeof(suffix), "-%u", i);
+	snprintf(out, MODEL_NAME_MAX, "%.*s%s",
+		 (int)(MODEL_NAME_MAX - 1 - strlen(suffix)), base, suffix);
+	n = model_node_by_name(m, out);
+	return n && n != self;
+}
+
 void node_pick_name(struct model *m, const char *hostname,
 		    const struct coord_node *self, char out[MODEL_NAME_MAX])
 {
-	char base[MODEL_NAME_MAX], suffix[16];
-	const struct coord_node *n;
-	size_t room;
-	int i;
+	unsigned int taken = 0, next = 1, middle;
+	char base[MODEL_NAME_MAX];
 
 	model_sanitize_name(base, hostname);
-	strcpy(out, base);
-	for (i = 1; (n = model_node_by_name(m, out)) && n != self; i++) {
-		snprintf(suffix, sizeof(suffix), "-%d", i);
-		room = MODEL_NAME_MAX - 1 - strlen(suffix);
-		snprintf(out, MODEL_NAME_MAX, "%.*s%s", (int)room, base, suffix);
+	if (!is_taken(m, base, 0, self, out))
+		return;
+	/* Thousands may be called the same: no counting through. */
+	while (is_taken(m, base, next, self, out)) {
+		taken = next;
+		next *= 2;
 	}
+	while (next - taken > 1) {
+		middle = taken + (next - taken) / 2;
+		if (is_taken(m, base, middle, self, out))
+			taken = middle;
+		else
+			next = middle;
+	}
+	is_taken(m, base, next, self, out);
 }
 
 bool tag_is_valid(const char *tag)

@@ -41,14 +41,15 @@ int model_pending_add(struct model *m, const struct registration *r,
 		      int64_t now, struct pending_node **out)
 {
 	uint8_t random[(sizeof((*out)->id) - 1) / 2];
-	struct pending_node *p, *tmp;
+	struct pending_node *p, *next;
 	struct hostinfo h;
 	int err;
 
 	err = hostinfo_read(m, r->hostinfo, NULL, &h);
 	if (err)
 		return err;
-	DL_FOREACH_SAFE(m->pending_list, p, tmp) {
+	for (p = m->pending_list; p; p = next) {
+		next = p->next;
 		if (p->node || !key_equal(&p->machine, &r->machine))
 			continue;
 		if (!key_equal(&p->key, &r->key)) {

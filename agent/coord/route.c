@@ -223,8 +223,10 @@ void routes_remove(struct model *m, struct coord_node *n)
 
 void routes_free(struct model *m)
 {
-	struct coord_route *r, *tmp;
+	struct coord_route *r, *next;
 
-	HASH_ITER(hh, m->routes, r, tmp)
+	for (r = m->routes; r; r = next) {
+		next = r->hh.next;
 		route_free(m, r);
+	}
 }

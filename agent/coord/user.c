@@ -208,7 +208,7 @@ int model_user_rename(struct model *m, struct coord_user *u, const char *name)
 
 int model_user_destroy(struct model *m, struct coord_user *u)
 {
-	struct authkey *k, *tmp;
+	struct authkey *k, *next;
 	struct sqlite3_stmt *s;
 	int err;
 
@@ -223,9 +223,11 @@ int model_user_destroy(struct model *m, struct coord_user *u)
 	err = model_run(m, s);
 	if (err)
 		return err;
-	HASH_ITER(hh_id, m->authkeys, k, tmp)
+	for (k = m->authkeys; k; k = next) {
+		next = k->hh_id.next;
 		if (k->user == u)
 			authkey_free(m, k);
+	}
 	model_emit(m, MODEL_USERS, NULL, 0, NULL);
 	user_free(m, u);
 	return 0;

@@ -110,6 +110,39 @@ static void names(void)
 	}
 }
 
+/* Many hosts of one name, holes among them. */
+static void namesakes(struct model **m)
+{
+	struct coord_user *u = model_user_by_name(*m, "alice");
+	struct coord_node *n, *first;
+	unsigned int i, wrong = 0;
+	char name[MODEL_NAME_MAX];
+
+	first = join(*m, 5000, "localhost", u);
+	for (i = 1; i < 100; i++) {
+		n = join(*m, 5000 + i, "localhost", u);
+		wrong += !n || (unsigned int)atoi(n->name + 10) != i;
+	}
+	tap_ok(!wrong && !strcmp(first->name, "localhost"),
+	       "hosts of one name are counted");
+	for (i = 30; i < 90; i += 3) {
+		snprintf(name, sizeof(name), "localhost-%u", i);
+		model_node_delete(*m, model_node_by_name(*m, name));
+	}
+	for (i = 0; i < 40; i++)
+		if (!join(*m, 6000 + i, "localhost", u))
+			wrong++;
+	tap_ok(!wrong, "holes or not, there is always another");
+	for (i = 0; i < 1100; i++) {
+		struct registration r = test_node(5000 + i, "n");
+
+		json_object_put(r.hostinfo);
+		n = model_node_by_key(*m, &r.key);
+		if (n)
+			model_node_delete(*m, n);
+	}
+}
+
 static void users(struct model **m)
 {
 	static const char *const bad[] = { "", "12", "a b", "a@b@c", "@a", "a:b",
@@ -576,6 +609,7 @@ int main(void)
 	names();
 	users(&m);
 	authkeys(&m);
+	namesakes(&m);
 	nodes(&m);
 	updates(&m);
 	routes(&m);
