@@ -110,7 +110,7 @@ struct model *model_open(const struct model_config *c, char *error,
 	if (!m->db)
 		goto err;
 	if (users_load(m) || authkeys_load(m) || nodes_load(m) ||
-	    policy_load(m)) {
+	    primaries_load(m) || policy_load(m)) {
 		snprintf(error, error_size,
 			 "%s is damaged (%s); it was left as it is: restore a backup",
 			 c->path, m->error);
@@ -134,6 +134,7 @@ void model_close(struct model *m)
 	if (!m)
 		return;
 	m->listener = NULL;
+	m->closing = true; /* all go, nobody takes over */
 	for (n = m->db ? m->nodes : NULL; n; n = n->hh_id.next)
 		model_node_set_online(m, n, false, now);
 	if (m->db)
@@ -204,6 +205,8 @@ int model_flush(struct model *m)
 
 	while (m->n_dirty && !err)
 		err = flush_some(m);
+	if (!err && m->primaries_dirty)
+		err = primaries_save(m);
 	return err;
 }
 
@@ -236,6 +239,9 @@ void model_tick(struct model *m, int64_t now)
 			model_emit(m, MODEL_NODE_CHANGED, n, NODE_EXPIRY, NULL);
 		}
 	}
+	primaries_tick(m, now);
+	if (m->primaries_dirty && now - m->flushed >= MODEL_FLUSH_S)
+		primaries_save(m);
 	/* A batch larger than one transaction goes on with the next tick. */
 	if (m->n_dirty && now - m->flushed >= MODEL_FLUSH_S) {
 		if (flush_some(m) || m->n_dirty < FLUSH_ROWS)

@@ -21,9 +21,8 @@
  *     approved routes, and Hostinfo but for NetInfo (so advertised routes too)
  *   batched, within MODEL_FLUSH_S seconds: disco key, endpoints, NetInfo (so
  *     home DERP), capability version, last seen. A client repeats them when it
- *     comes back.
- *   in memory only: online, health, who is primary for a route, pending
- *     registrations. A stranger cannot make the server write to its disk.
+ *     comes back. And who is primary for a route.
+ *   in memory only: online, health, pending registrations. A stranger cannot make the server write to its disk.
  *
  * Times are Unix seconds, 0 for none. Functions that can fail return 0 or a
  * negative errno and leave everything as it was; model_error() has a sentence
@@ -48,6 +47,7 @@
 #define MODEL_NAME_MAX 64 /* a DNS label */
 #define MODEL_TAG_MAX 64
 #define MODEL_FLUSH_S 5
+#define MODEL_RETURN_S 30 /* after a start, a router keeps its routes so long */
 #define MODEL_PENDING_S 900
 
 struct json_object;
@@ -104,6 +104,8 @@ struct coord_node {
 	int64_t expiry; /* of the node key; 0: never */
 	bool online;
 	bool healthy; /* for routes: see model_node_set_healthy() */
+	/* A primary that was not heard of since the server started. */
+	bool awaited;
 	bool expired; /* expiry has passed and was announced */
 	void *session; /* the map streams' own; NULL at first */
 	bool dirty; /* in the batch; the model's own */
@@ -368,7 +370,8 @@ void model_sanitize_name(char out[MODEL_NAME_MAX], const char *hostname);
 /*
  * A subnet some node effectively routes. The primary is the one that peers are
  * told of: it stays while it is online and healthy, else the first (by id) that
- * is takes over; with none it stays.
+ * is takes over; with none it stays. After a start it is taken for online until
+ * it is heard of, for MODEL_RETURN_S at most.
  */
 struct coord_route {
 	struct prefix prefix;

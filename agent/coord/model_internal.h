@@ -25,6 +25,11 @@ struct model {
 	struct ip_addr last[2]; /* given out last, of each kind */
 	size_t n_dirty;
 	int64_t flushed; /* when the batch was written last */
+	bool primaries_dirty; /* who is primary is to be written */
+	bool closing;
+	/* Awaited nodes are waited for until then; 0: not begun. */
+	int64_t return_until;
+	bool returned;
 	char error[256];
 };
 
@@ -118,6 +123,17 @@ unsigned int routes_elect(struct model *m, struct coord_node *n);
 /* @n goes: others take over. */
 void routes_remove(struct model *m, struct coord_node *n);
 void routes_free(struct model *m);
+/* Makes @n primary if it is one of the nodes, without announcing it. */
+void route_restore(struct model *m, struct coord_route *r,
+		   struct coord_node *n);
+/* @n is not awaited any more: others take over. */
+void routes_give_up(struct model *m, struct coord_node *n);
+
+/* ── primaries across restarts (primary.c) ── */
+
+int primaries_load(struct model *m); /* after the nodes */
+int primaries_save(struct model *m);
+void primaries_tick(struct model *m, int64_t now);
 
 /* ── addresses (ipam.c) ── */
 

@@ -83,7 +83,7 @@ static void add_primary(struct coord_node *n, const struct prefix *p)
 /* 2: fit, 1: online at least, 0: no. */
 static int fitness(const struct coord_node *n)
 {
-	return n->online ? 1 + n->healthy : 0;
+	return n->online || n->awaited ? 1 + n->healthy : 0;
 }
 
 /*
@@ -110,6 +110,7 @@ static unsigned int settle(struct model *m, struct coord_route *r,
 	if (old == now)
 		return 0;
 	r->primary = now;
+	m->primaries_dirty = true;
 	if (old)
 		drop_primary(old, &r->prefix);
 	if (now)
@@ -205,12 +206,35 @@ unsigned int routes_elect(struct model *m, struct coord_node *n)
 	struct coord_route *r;
 	size_t i;
 
-	for (i = 0; i < n->n_effective; i++) {
+	for (i = 0; i < n->n_effective && !m->closing; i++) {
 		r = model_route(m, &n->effective[i]);
 		if (r)
 			aspects |= settle(m, r, n);
 	}
 	return aspects;
+}
+
+void route_restore(struct model *m, struct coord_route *r, struct coord_node *n)
+{
+	size_t i;
+
+	for (i = 0; i < r->n_nodes && r->nodes[i] != n; i++)
+		;
+	if (i == r->n_nodes || r->primary == n)
+		return;
+	drop_primary(r->primary, &r->prefix);
+	r->primary = n;
+	add_primary(n, &r->prefix);
+}
+
+void routes_give_up(struct model *m, struct coord_node *n)
+{
+	unsigned int aspects;
+
+	n->awaited = false;
+	aspects = routes_elect(m, n);
+	if (aspects)
+		model_emit(m, MODEL_NODE_CHANGED, n, aspects, NULL);
 }
 
 void routes_remove(struct model *m, struct coord_node *n)

@@ -126,6 +126,7 @@ void model_node_set_online(struct model *m, struct coord_node *n, bool online,
 {
 	if (n->online == online)
 		return;
+	n->awaited = false;
 	n->online = online;
 	n->last_seen = now;
 	n->offline_since = online ? 0 : now;
