@@ -106,6 +106,7 @@ struct request {
 	bool deferred, now_empty;
 	uint64_t progress;
 	struct request *prev, *next; /* conn->requests */
+	struct request *body_prev, *body_next; /* server->receiving */
 };
 
 struct listener {
@@ -140,6 +141,7 @@ struct http_server {
 	size_t n_conns, n_unproven;
 	struct machine *machines;
 	size_t bodies; /* bytes in request bodies */
+	struct request *receiving; /* with unfinished ones, the oldest first */
 	bool draining, accept_paused;
 	/* log lines: a token bucket, and what it swallowed */
 	unsigned int log_tokens, log_dropped;
@@ -171,7 +173,11 @@ struct request *request_new(struct conn *c, enum http_side side,
 			    const struct answer_io *io);
 /* No callback. */
 void request_free(struct request *r);
-/* Adds to the body; a status to refuse with, or 0. */
+/*
+ * Adds to the body; a status to refuse with, or 0. At the server's limit the
+ * oldest unfinished one of all is broken off: an honest body is there within a
+ * round trip.
+ */
 int request_body(struct request *r, const uint8_t *data, size_t n, size_t max);
 /* Finds the handler and calls it; may free @r. */
 void request_dispatch(struct request *r);

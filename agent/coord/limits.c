@@ -54,7 +54,7 @@ static const struct {
 	      "bytes of a body outside of Noise"),
 	LIMIT("body", body, 1024, 16 << 20, "bytes of a body inside of Noise"),
 	LIMIT("bodies", bodies, 1 << 20, SIZE_MAX,
-	      "bytes of unfinished bodies in all"),
+	      "bytes of bodies in all; the oldest makes room"),
 	LIMIT("streams", streams, 1, 1000, "requests open in one channel"),
 	LIMIT("requests-per-s", requests_per_s, 1, 100000,
 	      "requests of one channel, over time"),

@@ -25,7 +25,7 @@ struct http_limits {
 	size_t head; /* bytes of request line and header; 431 */
 	size_t http1_body; /* bytes of body outside of Noise; 413 */
 	size_t body; /* bytes of body inside of Noise; 413 */
-	size_t bodies; /* bytes of unfinished bodies, the whole server; 503 */
+	size_t bodies; /* bytes of bodies, the whole server; the oldest goes */
 	size_t streams; /* requests open at once in a channel; refused */
 	size_t requests_per_s; /* in a channel, over time; closes it */
 	size_t requests_burst; /* in a channel, at once; closes it */

@@ -70,8 +70,18 @@ static void wipe_string(char *s)
 	free(s);
 }
 
+/* The body is complete, or of no use. */
+static void body_done(struct http_server *s, struct request *r)
+{
+	if (!r->body_prev)
+		return;
+	DL_DELETE2(s->receiving, r, body_prev, body_next);
+	r->body_prev = r->body_next = NULL;
+}
+
 static void drop_body(struct http_server *s, struct request *r)
 {
+	body_done(s, r);
 	if (!r->body)
 		return;
 	sodium_memzero(r->body, r->body_len);
@@ -106,6 +116,20 @@ void request_free(struct request *r)
 	free(r);
 }
 
+/* Room for @more bytes of bodies; false: it is only ours that could go. */
+static bool make_room(struct http_server *s, struct request *r, size_t more)
+{
+	while (s->bodies + more > s->limits.bodies) {
+		struct request *oldest = s->receiving;
+
+		if (!oldest || oldest == r)
+			return false;
+		conn_log(oldest->conn, "body broken off: too many unfinished");
+		oldest->io->cancel(oldest); /* frees it */
+	}
+	return true;
+}
+
 int request_body(struct request *r, const uint8_t *data, size_t n, size_t max)
 {
 	struct http_server *s = r->pub.server;
@@ -118,8 +142,10 @@ int request_body(struct request *r, const uint8_t *data, size_t n, size_t max)
 	if (cap != r->body_cap) {
 		uint8_t *grown;
 
-		if (s->bodies + cap - r->body_cap > s->limits.bodies)
+		if (!make_room(s, r, cap - r->body_cap))
 			return 503;
+		if (!r->body_prev)
+			DL_APPEND2(s->receiving, r, body_prev, body_next);
 		grown = xmalloc(cap);
 		if (r->body) {
 			memcpy(grown, r->body, r->body_len);
@@ -203,6 +229,7 @@ void request_dispatch(struct request *r)
 	bool known;
 
 	r->dispatched = true;
+	body_done(s, r);
 	r->bare = !strcmp(r->method, "HEAD");
 	publish(r);
 	s->requests[r->pub.side == HTTP_NOISE]++;

@@ -561,6 +561,43 @@ static void test_half_body(void)
 	world_free(w);
 }
 
+/* Bodies that never end use up what there is, others still get through. */
+static void test_bodies(void)
+{
+	struct http_limits limits = http_limits_default;
+	static uint8_t piece[9 + 4000] = "\0\x0f\xa0\0\0\0\0\0\1";
+	static char body[40000];
+	struct client *c;
+	struct world *w;
+	struct liar l[3];
+	struct answer a;
+	size_t i, j;
+
+	limits.bodies = 128 << 10;
+	w = world_new(&limits);
+	c = connected(w, NULL);
+	memset(body, 'b', sizeof(body));
+	for (i = 0; i < ARRAY_SIZE(l); i++) {
+		liar_new(&l[i], w);
+		liar_record(&l[i], hello, PREFACE_LEN + 9);
+		liar_record(&l[i], (const uint8_t *)"\0\0\x0d\1\4\0\0\0\1"
+			    "\x83\x87\x04\x06/hello\x01\1a", 22);
+		for (j = 0; j < 10; j++)
+			liar_record(&l[i], piece, sizeof(piece));
+		UNTIL(w, !evbuffer_get_length(
+				  bufferevent_get_output(l[i].raw->bev)));
+		served(c);
+	}
+	ask(c, &a, "POST", "/echo", body, sizeof(body));
+	tap_ok(UNTIL(w, a.ended) && a.status == 200 && a.len == sizeof(body),
+	       "unfinished bodies make room for honest ones");
+	for (i = 0; i < ARRAY_SIZE(l); i++)
+		raw_free(l[i].raw);
+	tap_ok(served(c), "and the server goes on");
+	client_free(c);
+	world_free(w);
+}
+
 int main(void)
 {
 	signal(SIGPIPE, SIG_IGN);
@@ -581,5 +618,6 @@ int main(void)
 	test_mutated();
 	test_big_header();
 	test_half_body();
+	test_bodies();
 	return tap_done();
 }
