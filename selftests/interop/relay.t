@@ -5,6 +5,7 @@
 # restart, a new certificate, and one region together with a real derper.
 
 TAILRACE_NODE=stock
+CONTROL=headscale
 . "$(dirname "$0")/lib.sh"
 
 relay_start() {
@@ -66,8 +67,10 @@ relay_block() { # SITE
 	EOF
 }
 
-headscale_configure
+certificate derp.test
 certificate derp2.test
+certificate headscale.test
+control_configure
 echo '203.0.113.1 derp2.test' >> "$tmp/hosts"
 (umask 077; openssl rand -hex 32 > "$tmp/mesh.key")
 cat >> "$tmp/derpmap.yaml" <<-EOF
@@ -82,7 +85,9 @@ cat >> "$tmp/derpmap.yaml" <<-EOF
 EOF
 [ -x "$top/build/tailrace" ] || bail "no build/tailrace: make agent"
 relay_start
-headscale_up
+control_start
+control_user tester > /dev/null || bail "headscale creates no user"
+authkey=$(control_key --reusable)
 node_new a
 node_new b
 node_start a
