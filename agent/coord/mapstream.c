@@ -255,8 +255,8 @@ static void on_tell(evutil_socket_t fd, short what, void *arg)
 	uint64_t start = now_ns(), took, gap;
 	struct mapstream *st;
 
-	DL_FOREACH(s->all, st)
-	tell(st);
+	for (st = s->all; st; st = st->next)
+		tell(st);
 	map_encode_end(s->e);
 	tailnet_told(s->t);
 	s->tellings++;

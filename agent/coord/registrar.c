@@ -148,7 +148,7 @@ static void answer(struct registrar *g, struct http_request *r,
 static void decide(struct registrar *g, struct http_request *r,
 		   struct register_input *in)
 {
-	struct register_answer a;
+	struct register_answer a = {0};
 
 	register_decide(g->m, tailnet_policy(g->t), &g->c, in, &r->machine,
 			time(NULL), &a);
@@ -180,13 +180,13 @@ void registrar_request(struct registrar *g, struct http_request *r)
 static void on_again(evutil_socket_t fd, short what, void *arg)
 {
 	struct registrar *g = arg;
-	struct waiter *w, *tmp;
+	struct waiter *w, *next;
 
-	DL_FOREACH_SAFE(g->waiters, w, tmp)
-	{
+	for (w = g->waiters; w; w = next) {
 		struct register_input in = w->in;
 		struct http_request *r = w->r;
 
+		next = w->next;
 		if (!w->again)
 			continue;
 		memset(&w->in, 0, sizeof(w->in));
@@ -208,8 +208,7 @@ void registrar_event(struct registrar *g, const struct model_event *e)
 
 	if (e->kind != MODEL_PENDING_APPROVED && e->kind != MODEL_PENDING_GONE)
 		return;
-	DL_FOREACH(g->waiters, w)
-	{
+	for (w = g->waiters; w; w = w->next) {
 		if (strcmp(w->id, e->pending->id) != 0)
 			continue;
 		w->again = true;
