@@ -185,17 +185,17 @@ void relayd_worker_post(struct relayd_worker *w, void (*fn)(void *arg),
 			void *arg)
 {
 	struct relayd_task *t = xcalloc(1, sizeof(*t));
-	bool tell;
 
 	t->fn = fn;
 	t->arg = arg;
 	pthread_mutex_lock(&w->mail_lock);
 	DL_APPEND(w->tasks, t);
-	tell = !w->announced;
-	w->announced = true;
 	pthread_mutex_unlock(&w->mail_lock);
-	if (tell)
-		announce(w);
+	/*
+	 * Always: who has promised to announce may do so only at the end of its
+	 * turn, or never, if it is being stopped.
+	 */
+	announce(w);
 }
 
 void relayd_worker_wake(struct relayd_worker *me, struct relayd_queue *q)

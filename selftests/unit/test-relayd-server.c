@@ -343,16 +343,29 @@ static void test_restarting(void)
 	uint64_t before = figure(RELAYD_CONNECTIONS);
 	struct event *term = evtimer_new(base, on_term, NULL);
 	static uint8_t in[65536];
-	struct key private_key;
+	struct derp_frame f = { .type = DERP_SEND_PACKET };
+	struct key private_key, other_key;
+	uint8_t out[DERP_HEAD_MAX];
 	struct derp_header h;
 	size_t n = 0, at = 0;
 	bool told = false;
-	SSL *ssl;
+	SSL *ssl, *other;
 	int fd, got;
 
 	key_generate(&private_key);
+	key_generate(&other_key);
 	ssl = log_in(ctx, &private_key);
-	RUN_UNTIL(base, figure(RELAYD_CONNECTIONS) > before);
+	other = log_in(ctx, &other_key);
+	RUN_UNTIL(base, figure(RELAYD_CONNECTIONS) == before + 2);
+	/* Workers that have to tell each other who has gone as they stop. */
+	key_public(&f.key, &private_key);
+	n = (size_t)derp_encode(&f, out, sizeof(out));
+	SSL_write(other, out, (int)n);
+	key_public(&f.key, &other_key);
+	derp_encode(&f, out, sizeof(out));
+	SSL_write(ssl, out, (int)n);
+	n = 0;
+	RUN_UNTIL(base, figure(RELAYD_PACKETS_SENT) == 2);
 	event_add(term, &soon);
 	tap_ok(!relayd_run(server), "SIGTERM ends it");
 	event_free(term);
@@ -367,6 +380,9 @@ static void test_restarting(void)
 	tap_ok(told && at == n, "clients are told to come back");
 	fd = SSL_get_fd(ssl);
 	SSL_free(ssl);
+	close(fd);
+	fd = SSL_get_fd(other);
+	SSL_free(other);
 	close(fd);
 	SSL_CTX_free(ctx);
 }
