@@ -82,7 +82,7 @@ static void on_refresh(evutil_socket_t fd, short what, void *arg)
 	struct evdns_getaddrinfo_request *request;
 	struct name *name;
 
-	DL_FOREACH(b->names, name) {
+	for (name = b->names; name; name = name->next) {
 		if (name->request)
 			continue;
 		request = evdns_getaddrinfo(b->dns, name->name, NULL, &hints,
@@ -143,12 +143,13 @@ void relayd_bootstrap_free(struct relayd_bootstrap *b)
 		return;
 	if (b->refresh)
 		event_free(b->refresh);
-	DL_FOREACH(b->names, name)
+	for (name = b->names; name; name = name->next)
 		if (name->request)
 			evdns_getaddrinfo_cancel(name->request);
 	if (b->dns)
 		evdns_base_free(b->dns, 1);
-	DL_FOREACH_SAFE(b->names, name, next) {
+	for (name = b->names; name; name = next) {
+		next = name->next;
 		free(name->name);
 		free(name);
 	}
@@ -178,14 +179,14 @@ char *relayd_bootstrap_json(struct relayd_bootstrap *b, const char *asked)
 
 	if (b) {
 		pthread_mutex_lock(&b->lock);
-		DL_FOREACH(b->names, name) {
+		for (name = b->names; name; name = name->next) {
 			if (name->published || !name->n ||
 			    strcasecmp(name->name, asked) != 0)
 				continue;
 			add_json(o, name);
 			alone = true;
 		}
-		DL_FOREACH(b->names, name)
+		for (name = b->names; name; name = name->next)
 			if (!alone && name->published && name->n)
 				add_json(o, name);
 		pthread_mutex_unlock(&b->lock);

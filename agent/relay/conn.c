@@ -226,12 +226,12 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
 	struct relayd_conn *c;
 	uint64_t now = now_ns();
 
-	DL_FOREACH(w->conns->open, c) {
+	for (c = w->conns->open; c; c = c->next) {
 		sweep_open(c, now);
 		if (sample)
 			sample_rtt(c);
 	}
-	DL_FOREACH(w->conns->half_open, c)
+	for (c = w->conns->half_open; c; c = c->next)
 		if (now >= c->due_ns)
 			close_later(c, c->client ? "no login in time" :
 						   "no request in time");
@@ -508,7 +508,7 @@ void relayd_conn_restarting_all(struct relayd_worker *w)
 
 	if (!w->conns)
 		return;
-	DL_FOREACH(w->conns->open, c)
+	for (c = w->conns->open; c; c = c->next)
 		relayd_client_restarting(
 			c->client, relayd_worker_random(w, RESTARTING_SPREAD_MS),
 			RESTARTING_TRY_MS);
@@ -526,7 +526,7 @@ void relayd_conn_set_rate_all(struct relayd_worker *w)
 	rate = server->rate;
 	burst = server->burst;
 	pthread_mutex_unlock(&server->lock);
-	DL_FOREACH(w->conns->open, c)
+	for (c = w->conns->open; c; c = c->next)
 		relayd_client_set_rate(c->client, rate, burst);
 }
 

@@ -114,8 +114,10 @@ static void remove_all(struct link *l)
 {
 	struct behind *b, *next;
 
-	HASH_ITER(hh, l->behind, b, next)
+	for (b = l->behind; b; b = next) {
+		next = b->hh.next;
 		remove_key(l, b);
+	}
 }
 
 static int add_key(struct link *l, const struct key *key)
@@ -542,7 +544,7 @@ int relayd_mesh_start(struct relayd *server, const char *with,
 		relayd_mesh_free(m);
 		return err;
 	}
-	DL_FOREACH(m->links, l) {
+	for (l = m->links; l; l = l->next) {
 		l->worker = server->workers[i++ % server->n_workers];
 		relayd_queue_init(&l->queue, l->worker, on_wake);
 		relayd_worker_post(l->worker, link_start, l);
@@ -557,7 +559,7 @@ void relayd_mesh_stop(struct relayd_mesh *m)
 
 	if (!m)
 		return;
-	DL_FOREACH(m->links, l)
+	for (l = m->links; l; l = l->next)
 		relayd_worker_post(l->worker, link_stop, l);
 }
 
@@ -567,8 +569,10 @@ void relayd_mesh_free(struct relayd_mesh *m)
 
 	if (!m)
 		return;
-	DL_FOREACH_SAFE(m->links, l, next)
+	for (l = m->links; l; l = next) {
+		next = l->next;
 		free(l);
+	}
 	SSL_CTX_free(m->tls);
 	free(m);
 }

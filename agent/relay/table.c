@@ -172,9 +172,10 @@ static void unsubscribe(struct relayd_table *t, struct relayd_seat *seat)
 	struct relayd_queue *q = seat->queue;
 	struct relayd_sub *sub, *next;
 
-	HASH_ITER(hh, seat->subs, sub, next) {
+	for (sub = seat->subs; sub; sub = next) {
 		struct relayd_shard *s = shard_of(t, sub->hash);
 
+		next = sub->hh.next;
 		pthread_rwlock_wrlock(&s->lock);
 		if (sub->entry)
 			DL_DELETE(sub->entry->subs, sub);
@@ -274,7 +275,7 @@ void relayd_table_remove_forwarder(struct relayd_table *t,
 	pthread_rwlock_wrlock(&s->lock);
 	e = find(s, key, hash);
 	if (e)
-		DL_FOREACH(e->forwarders, i)
+		for (i = e->forwarders; i; i = i->next)
 			if (i == f)
 				break;
 	if (i) {
@@ -343,7 +344,7 @@ void relayd_table_each(struct relayd_table *t, const struct key *key,
 	pthread_rwlock_rdlock(&s->lock);
 	e = find(s, key, hash);
 	if (e)
-		DL_FOREACH(e->seats, seat)
+		for (seat = e->seats; seat; seat = seat->next)
 			fn(ctx, seat);
 	pthread_rwlock_unlock(&s->lock);
 }
@@ -359,7 +360,7 @@ void relayd_table_each_seat(struct relayd_table *t,
 		struct relayd_shard *s = &t->shards[i];
 
 		pthread_rwlock_rdlock(&s->lock);
-		DL_FOREACH2(s->seats, seat, shard_next)
+		for (seat = s->seats; seat; seat = seat->shard_next)
 			fn(ctx, seat);
 		pthread_rwlock_unlock(&s->lock);
 	}

@@ -69,7 +69,7 @@ static void tell(struct relayd_watchers *ws, struct relayd_worker *me,
 	struct relayd_watcher *w;
 
 	pthread_rwlock_rdlock(&ws->lock);
-	DL_FOREACH(ws->list, w) {
+	for (w = ws->list; w; w = w->next) {
 		if (push(w, e, true))
 			relayd_queue_kick(w->queue, me);
 		else
