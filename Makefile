@@ -298,8 +298,11 @@ SOURCE := $(DESTDIR)/usr/src/tailrace-$(VERSION)
 install: agent
 	install -D -m 755 build/tailraced $(DESTDIR)/usr/sbin/tailraced
 	install -D -m 755 build/tailrace $(DESTDIR)/usr/bin/tailrace
-	install -D -m 644 scripts/tailraced.service \
-		$(DESTDIR)/usr/lib/systemd/system/tailraced.service
+	install -D -m 644 -t $(DESTDIR)/usr/lib/systemd/system \
+		scripts/tailraced.service scripts/tailrace-coord.service \
+		scripts/tailrace-relay.service
+	install -D -m 644 README.md \
+		$(DESTDIR)/usr/share/doc/tailrace/README.md
 	install -D -m 644 scripts/tailrace.sysusers \
 		$(DESTDIR)/usr/lib/sysusers.d/tailrace.conf
 	install -D -m 644 scripts/tailrace.tmpfiles \

@@ -218,12 +218,19 @@ static int engine_status(pid_t engine)
 {
 	int status;
 
-	while (waitpid(engine, &status, 0) < 0)
-		if (errno != EINTR)
-			return 1;
-	if (WIFSIGNALED(status)) /* told to end when it was ending already */
-		return WTERMSIG(status) != SIGTERM && WTERMSIG(status) != SIGINT;
-	return WEXITSTATUS(status);
+	while (waitpid(engine, &status, 0) < 0) {
+		if (errno == EINTR)
+			continue;
+		log_error("waiting for the engine: %s", strerror(errno));
+		return 1;
+	}
+	if (!WIFSIGNALED(status))
+		return WEXITSTATUS(status);
+	/* Told to end when it was ending already. */
+	if (WTERMSIG(status) == SIGTERM || WTERMSIG(status) == SIGINT)
+		return 0;
+	log_error("the engine was killed: %s", strsignal(WTERMSIG(status)));
+	return 1;
 }
 
 static int start(const struct options *o)

@@ -19,7 +19,7 @@
 #include "relay/server.h"
 #include "relay/tls.h"
 
-#define DEFAULT_DIR "/var/lib/tailrace/relay"
+#define DEFAULT_DIR "/var/lib/tailrace-relay"
 #define DEFAULT_HALF_OPEN 4096
 
 struct options {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "engine/agent.h"
 
-#include <event2/dns.h>
 #include <event2/event.h>
 #include <json-c/json.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 #include "engine/agent_internal.h"
 #include "engine/desired.h"
 #include "lib/log.h"
+#include "lib/resolver.h"
 
 const struct netmap *agent_netmap(const struct agent *a)
 {
@@ -118,9 +118,9 @@ struct agent *agent_new(struct event_base *base,
 	a->kernel_error = xstrdup("");
 	a->filter_problem = xstrdup("");
 	a->auth_url = xstrdup("");
-	a->dns = evdns_base_new(base, EVDNS_BASE_INITIALIZE_NAMESERVERS |
-					      EVDNS_BASE_DISABLE_WHEN_INACTIVE |
-					      EVDNS_BASE_NAMESERVERS_NO_DEFAULT);
+	a->resolver = resolver_new(base, RESOLV_CONF);
+	if (!a->resolver)
+		abort();
 	agent_init_kernel(a);
 	agent_init_net(a);
 	a->save = evtimer_new(base, on_save, a);
@@ -172,7 +172,7 @@ void agent_free(struct agent *a)
 	event_free(a->expiry);
 	agent_uninit_net(a);
 	agent_uninit_kernel(a);
-	evdns_base_free(a->dns, 0);
+	resolver_free(a->resolver);
 	if (a->cached)
 		netmap_free(a->cached);
 	free(a->control_error);

@@ -21,7 +21,7 @@
 
 struct event;
 struct event_base;
-struct evdns_base;
+struct resolver;
 struct udp;
 struct relay;
 
@@ -44,7 +44,7 @@ enum agent_state {
 struct agent {
 	struct agent_config config;
 	struct event_base *base;
-	struct evdns_base *dns;
+	struct resolver *resolver;
 	struct store store;
 	struct kernel *kernel;
 	struct udp *udp;

@@ -8,6 +8,7 @@
 #include "engine/agent_internal.h"
 #include "engine/hostinfo.h"
 #include "lib/log.h"
+#include "lib/resolver.h"
 
 void agent_tell_control(struct agent *a)
 {
@@ -219,7 +220,7 @@ void agent_start_control(struct agent *a, const char *auth_key)
 		.auth_key = auth_key,
 	};
 
-	a->control = control_new(a->base, a->dns, &config, &control_ops, a);
+	a->control = control_new(a->base, a->resolver->dns, &config, &control_ops, a);
 	key_wipe(&config.machine_private);
 	key_wipe(&config.node_private);
 	key_wipe(&config.old_node_private);

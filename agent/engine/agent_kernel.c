@@ -9,6 +9,7 @@
 #include "engine/portmapper.h"
 #include "engine/relay.h"
 #include "lib/log.h"
+#include "lib/resolver.h"
 
 #define TSMP_DISCO 'a'
 
@@ -124,6 +125,7 @@ static void on_link_changed(void *ctx)
 {
 	struct agent *a = ctx;
 
+	resolver_refresh(a->resolver);
 	if (!addresses_changed(a)) {
 		agent_netcheck(a, false);
 		return;

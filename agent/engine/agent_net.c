@@ -11,6 +11,7 @@
 #include "engine/relay.h"
 #include "engine/udp.h"
 #include "lib/log.h"
+#include "lib/resolver.h"
 #include "proto/classify.h"
 
 void agent_netcheck(struct agent *a, bool full)
@@ -225,11 +226,11 @@ void agent_init_net(struct agent *a)
 {
 	a->udp = udp_new(a->base, kernel_socket_steer(a->kernel, AF_INET),
 			 kernel_socket_steer(a->kernel, AF_INET6), on_udp, a);
-	a->derps = derps_new(a->base, a->dns, &derps_ops, a);
+	a->derps = derps_new(a->base, a->resolver->dns, &derps_ops, a);
 	if (a->config.ca_file && derps_add_roots(a->derps, a->config.ca_file))
 		log_error("cannot read certificates from %s",
 			  a->config.ca_file);
-	a->netcheck = netcheck_new(a->base, a->dns, a->derps, &netcheck_ops, a);
+	a->netcheck = netcheck_new(a->base, a->resolver->dns, a->derps, &netcheck_ops, a);
 	a->portmapper = portmapper_new(a->base, on_portmap_changed, a);
 	netcheck_set_portmapper(a->netcheck, a->portmapper);
 	a->paths = paths_new(a->base, &paths_ops, a);

@@ -15,6 +15,7 @@
 
 #include "lib/addr.h"
 #include "lib/log.h"
+#include "lib/resolver.h"
 #include "lib/util.h"
 
 #define REFRESH_SECONDS 600
@@ -32,7 +33,7 @@ struct name {
 };
 
 struct relayd_bootstrap {
-	struct evdns_base *dns;
+	struct resolver *resolver;
 	struct event *refresh;
 	struct name *names;
 	pthread_mutex_t lock;
@@ -85,7 +86,8 @@ static void on_refresh(evutil_socket_t fd, short what, void *arg)
 	for (name = b->names; name; name = name->next) {
 		if (name->request)
 			continue;
-		request = evdns_getaddrinfo(b->dns, name->name, NULL, &hints,
+		request = evdns_getaddrinfo(b->resolver->dns, name->name,
+					    NULL, &hints,
 					    on_answer, name);
 		name->request = request; /* NULL: it has answered already */
 	}
@@ -119,13 +121,8 @@ struct relayd_bootstrap *relayd_bootstrap_new(struct event_base *base,
 	add_names(b, published, true);
 	add_names(b, unpublished, false);
 	if (b->names)
-		b->dns = evdns_base_new(
-			base, EVDNS_BASE_INITIALIZE_NAMESERVERS |
-				      EVDNS_BASE_DISABLE_WHEN_INACTIVE);
-	if (!b->dns) {
-		if (b->names)
-			log_warn("bootstrap DNS: no name server in "
-				 "/etc/resolv.conf");
+		b->resolver = resolver_new(base, RESOLV_CONF);
+	if (!b->resolver) {
 		relayd_bootstrap_free(b);
 		return NULL;
 	}
@@ -146,8 +143,7 @@ void relayd_bootstrap_free(struct relayd_bootstrap *b)
 	for (name = b->names; name; name = name->next)
 		if (name->request)
 			evdns_getaddrinfo_cancel(name->request);
-	if (b->dns)
-		evdns_base_free(b->dns, 1);
+	resolver_free(b->resolver);
 	for (name = b->names; name; name = next) {
 		next = name->next;
 		free(name->name);

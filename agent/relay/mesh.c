@@ -2,17 +2,18 @@
 #include "relay/mesh.h"
 
 #include <errno.h>
-#include <event2/dns.h>
 #include <event2/event.h>
 #include <netinet/tcp.h>
 #include <sodium.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
 
 #include "engine/derptls.h"
 #include "lib/httphead.h"
 #include "lib/log.h"
+#include "lib/resolver.h"
 #include "lib/stream.h"
 #include "lib/tcpdial.h"
 #include "lib/util.h"
@@ -55,7 +56,7 @@ struct link {
 	uint16_t port;
 	struct derp_node node; /* for TLS */
 	enum state state;
-	struct evdns_base *dns;
+	struct resolver *resolver;
 	struct tcp_dial *dial;
 	struct stream *stream;
 	struct event *timer; /* to dial again; limits of login, of receiving */
@@ -434,7 +435,8 @@ static void dial(struct link *l)
 
 	l->state = DIALLING;
 	arm(l, CONNECT_MS * MS_NS);
-	l->dial = tcp_dial_start(l->worker->base, l->dns, &spec, on_dialled, l);
+	l->dial = tcp_dial_start(l->worker->base, l->resolver->dns, &spec,
+				 on_dialled, l);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
@@ -458,10 +460,9 @@ static void link_start(void *arg)
 {
 	struct link *l = arg;
 
-	l->dns = evdns_base_new(l->worker->base,
-				EVDNS_BASE_INITIALIZE_NAMESERVERS |
-					EVDNS_BASE_DISABLE_WHEN_INACTIVE |
-					EVDNS_BASE_NAMESERVERS_NO_DEFAULT);
+	l->resolver = resolver_new(l->worker->base, RESOLV_CONF);
+	if (!l->resolver)
+		abort();
 	l->timer = evtimer_new(l->worker->base, on_timer, l);
 	dial(l);
 }
@@ -475,8 +476,7 @@ static void link_stop(void *arg)
 	disconnect(l);
 	relayd_queue_close(&l->queue);
 	event_free(l->timer);
-	if (l->dns)
-		evdns_base_free(l->dns, 0);
+	resolver_free(l->resolver);
 	l->timer = NULL;
 }
 

@@ -96,8 +96,8 @@ restarted() { # TIMES
 }
 
 ok "systemd is up" within 120 systemctl --quiet is-active basic.target
-ok "the unit is well-formed" systemd-analyze verify --man=no \
-	/usr/lib/systemd/system/tailraced.service
+ok "the units are well-formed" systemd-analyze verify --man=no \
+	/usr/lib/systemd/system/tailrace{d,-coord,-relay}.service
 ok "its user is made" systemd-sysusers tailrace.conf
 ok "and its directory" systemd-tmpfiles --create tailrace.conf
 ok "it starts" systemctl start tailraced
@@ -130,5 +130,34 @@ ok "stop" systemctl stop tailraced
 is "is no failure" "$(property ActiveState) $(property Result)" \
 	"inactive success"
 ok "nothing is left running" sh -c "! pgrep -x tailraced"
+
+# The servers.
+coord_key() {
+	tailrace coord users create site && tailrace coord keys create --user=site
+}
+
+echo 'FLAGS=--server-url=http://coord.test:8080' > /etc/default/tailrace-coord
+ok "the coordination server starts" systemctl start tailrace-coord
+ok "and makes a key" within 20 coord_key
+ok "reload" systemctl reload tailrace-coord
+ok "restart" systemctl restart tailrace-coord
+ok "finds its users" within 20 sh -c \
+	"tailrace coord users list | grep -w site"
+ok "stop" systemctl stop tailrace-coord
+echo 'FLAGS=--hostname=relay.test' > /etc/default/tailrace-relay
+ok "the relay starts" systemctl start tailrace-relay
+ok "and answers" within 20 curl -sfk --resolve relay.test:443:127.0.0.1 \
+	https://relay.test/derp/probe
+key=$(sha256sum /var/lib/tailrace-relay/relay.key)
+ok "restart" systemctl restart tailrace-relay
+ok "and answers" within 20 curl -sfk --resolve relay.test:443:127.0.0.1 \
+	https://relay.test/derp/probe
+is "its key stayed the same" "$(sha256sum /var/lib/tailrace-relay/relay.key)" \
+	"$key"
+ok "stop" systemctl stop tailrace-relay
+for unit in tailrace-coord tailrace-relay; do
+	is "stop of $unit is no failure" \
+		"$(systemctl show -P Result "$unit")" success
+done
 echo "1..$tests"
 exit $((failed > 0))
