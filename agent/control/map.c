@@ -66,6 +66,8 @@ struct map_reader {
 	bool zstd, started, ended; /* of the frame's compression */
 	size_t total;		   /* JSON bytes of this message */
 	struct json_object *msg;   /* complete, the frame not yet */
+	char tail[4];		   /* a character that is not complete yet */
+	size_t n_tail;
 	struct json_tokener *tok;
 	ZSTD_DCtx *z;
 	uint8_t out[OUT_CHUNK];
@@ -96,7 +98,24 @@ void map_reader_free(struct map_reader *r)
 	free(r);
 }
 
-static int feed_json(struct map_reader *r, const char *text, size_t n,
+/* How many of the last bytes begin a UTF-8 character and do not end it. */
+static size_t incomplete(const char *text, size_t n)
+{
+	size_t k, len;
+
+	for (k = 1; k <= n && k <= 3; k++) {
+		uint8_t c = (uint8_t)text[n - k];
+
+		if ((c & 0xc0) == 0x80)
+			continue;
+		len = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : c >= 0xc0 ? 2 : 1;
+		return len > k ? k : 0;
+	}
+	return 0;
+}
+
+/* Whole characters. */
+static int feed_text(struct map_reader *r, const char *text, size_t n,
 		     const char **why)
 {
 	size_t end = 0;
@@ -121,6 +140,37 @@ static int feed_json(struct map_reader *r, const char *text, size_t n,
 		if (!memchr(" \t\r\n", text[end], 4))
 			return -EPROTO;
 	return 0;
+}
+
+/* All of the tail is one character's beginning; less is an error in it. */
+static bool tail_grows(const struct map_reader *r)
+{
+	return r->n_tail < sizeof(r->tail) &&
+	       incomplete(r->tail, r->n_tail) == r->n_tail;
+}
+
+/* json-c checks the UTF-8 of each piece it gets by itself. */
+static int feed_json(struct map_reader *r, const char *text, size_t n,
+		     const char **why)
+{
+	int err;
+
+	if (r->n_tail) {
+		while (n && tail_grows(r)) {
+			r->tail[r->n_tail++] = *text++;
+			n--;
+		}
+		if (tail_grows(r))
+			return 0;
+		err = feed_text(r, r->tail, r->n_tail, why);
+		r->n_tail = 0;
+		if (err)
+			return err;
+	}
+	r->n_tail = incomplete(text, n);
+	n -= r->n_tail;
+	memcpy(r->tail, text + n, r->n_tail);
+	return n ? feed_text(r, text, n, why) : 0;
 }
 
 static int feed_zstd(struct map_reader *r, const uint8_t *in, size_t n,
@@ -162,7 +212,7 @@ static int frame_begin(struct map_reader *r, const char **why)
 		return r->left ? -EMSGSIZE : -EPROTO;
 	}
 	r->started = r->ended = false;
-	r->total = 0;
+	r->total = r->n_tail = 0;
 	json_tokener_reset(r->tok);
 	ZSTD_DCtx_reset(r->z, ZSTD_reset_session_only);
 	return 0;
@@ -173,7 +223,7 @@ static int frame_end(struct map_reader *r, bool *stop, const char **why)
 {
 	struct json_object *msg = r->msg;
 
-	if (!msg || (r->zstd && !r->ended)) {
+	if (!msg || r->n_tail || (r->zstd && !r->ended)) {
 		*why = "a map message is incomplete";
 		return -EPROTO;
 	}

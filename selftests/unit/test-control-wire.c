@@ -310,7 +310,11 @@ static void refused(const char *what, const uint8_t *in, size_t n, int error)
 
 static void map_stream(void)
 {
-	static const char want[] = "{\"a\":1}\n{\"KeepAlive\":true}\n[2]\n";
+	static const char want[] =
+		"{\"a\":1}\n{\"KeepAlive\":true}\n[2]\n"
+		"{\"\u00e9\":\"\u20ac\U0001f512\"}\n"
+		"{\"\u00e9\":\"\u20ac\U0001f512\"}\n";
+	static const char lock[] = "{\"\u00e9\":\"\u20ac\U0001f512\"}";
 	size_t n = 0, i, big = 80u << 20, packed;
 	uint8_t in[512], *bomb;
 	struct map_reader *r;
@@ -322,6 +326,8 @@ static void map_stream(void)
 	n += zstd_frame(in + n, "{\"a\":1}");
 	n += frame(in + n, " {\"KeepAlive\" : true}\n", 22);
 	n += zstd_frame(in + n, "[2]");
+	n += frame(in + n, lock, strlen(lock));
+	n += zstd_frame(in + n, lock);
 	for (i = 1; i <= n; i++) {
 		memset(&s, 0, sizeof(s));
 		same &= read_all(in, n, i, &s, &why) > 0 &&
@@ -348,6 +354,10 @@ static void map_stream(void)
 	refused("garbage", in, frame(in, "\x99garbage", 8), -EPROTO);
 	refused("half an object", in, frame(in, "{\"a\":", 5), -EPROTO);
 	refused("an object and a half", in, frame(in, "{}{", 3), -EPROTO);
+	refused("half a character", in, frame(in, "{\"a\":1}\xc3", 8), -EPROTO);
+	refused("no character", in, frame(in, "[\"\xc3\xc3\"]", 6), -EPROTO);
+	refused("first bytes only", in,
+		frame(in, "[\"\xf0\xc3\xc3\xc3\xc3\xc3\xc3\"]", 11), -EPROTO);
 	refused("a zero byte", in, frame(in, "{\"a\":1}\0", 8), -EPROTO);
 	n = zstd_frame(in, "{\"a\":1}");
 	in[0]--;
