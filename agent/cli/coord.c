@@ -111,8 +111,10 @@ int cmd_coord(struct cli *c, int argc, char **argv)
 		usage(argc < 2 ? stderr : stdout, NULL);
 		return argc < 2 ? 2 : 0;
 	}
-	if (!strcmp(argv[1], "serve"))
+	if (!strcmp(argv[1], "serve")) {
+		argv[1] = strcpy(title, "coord serve");
 		return cmd_coord_serve(c, argc - 1, argv + 1);
+	}
 	group = group_of(argv[1]);
 	/* Without more, and before a flag, a group lists what it has. */
 	name = argc < 3 || (argv[2][0] == '-' && !wants_help(argv[2])) ? "list" :
