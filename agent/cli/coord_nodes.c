@@ -235,15 +235,22 @@ int coord_nodes_rename(int argc, char **argv)
 	return coord_do(&o, "nodes/rename", in, "node renamed");
 }
 
-int coord_nodes_tag(int argc, char **argv)
+/* A command that gives a node one thing, named by a flag and its short form. */
+struct change {
+	const char *flag, *alias, *help, *missing;
+	const char *path; /* of the administration; the flag is the member */
+	const char *done;
+	bool is_list;
+};
+
+static int change(const struct change *c, int argc, char **argv)
 {
-	const char *id = NULL, *tags = NULL;
+	const char *id = NULL, *value = NULL;
 	struct coord_cli o = { 0 };
 	struct flag flags[] = {
 		NODE_FLAGS(&id),
-		{ "tags", FLAG_TEXT, &tags,
-		  "all it is to have, comma-separated; empty: none", false },
-		{ "t", FLAG_TEXT, &tags, "the same", false },
+		{ c->flag, FLAG_TEXT, &value, c->help, false },
+		{ c->alias, FLAG_TEXT, &value, "the same", false },
 		COORD_FLAGS(&o),
 		{ 0 }
 	};
@@ -252,66 +259,49 @@ int coord_nodes_tag(int argc, char **argv)
 
 	if (done)
 		return done - 1;
-	if (!tags)
-		return cli_error("which tags? --tags=tag:web,tag:db, --tags= for none") +
-		       1;
+	if (!value)
+		return cli_error("%s", c->missing) + 1;
 	in = about(&o, id);
 	if (!in)
 		return 2;
-	coord_add_list(in, "tags", tags);
-	return coord_do(&o, "nodes/tag", in, "tags set");
+	if (c->is_list)
+		coord_add_list(in, c->flag, value);
+	else
+		coord_add_text(in, c->flag, value);
+	return coord_do(&o, c->path, in, c->done);
+}
+
+int coord_nodes_tag(int argc, char **argv)
+{
+	static const struct change c = {
+		"tags", "t", "all it is to have, comma-separated; empty: none",
+		"which tags? --tags=tag:web,tag:db, --tags= for none",
+		"nodes/tag", "tags set", true
+	};
+
+	return change(&c, argc, argv);
 }
 
 int coord_nodes_move(int argc, char **argv)
 {
-	const char *id = NULL, *user = NULL;
-	struct coord_cli o = { 0 };
-	struct flag flags[] = {
-		NODE_FLAGS(&id),
-		{ "user", FLAG_TEXT, &user, "whose node it will be", false },
-		{ "u", FLAG_TEXT, &user, "the same", false },
-		COORD_FLAGS(&o),
-		{ 0 }
+	static const struct change c = {
+		"user", "u", "whose node it will be",
+		"to whom? --user=<user>",
+		"nodes/move", "node moved", false
 	};
-	int done = coord_parse(&o, flags, "<node>", 0, 1, argc, argv);
-	struct json_object *in;
 
-	if (done)
-		return done - 1;
-	if (!user)
-		return cli_error("to whom? --user=<user>") + 1;
-	in = about(&o, id);
-	if (!in)
-		return 2;
-	coord_add_text(in, "user", user);
-	return coord_do(&o, "nodes/move", in, "node moved");
+	return change(&c, argc, argv);
 }
 
 int coord_nodes_approve_routes(int argc, char **argv)
 {
-	const char *id = NULL, *routes = NULL;
-	struct coord_cli o = { 0 };
-	struct flag flags[] = {
-		NODE_FLAGS(&id),
-		{ "routes", FLAG_TEXT, &routes,
-		  "all it may have, comma-separated; empty: none", false },
-		{ "r", FLAG_TEXT, &routes, "the same", false },
-		COORD_FLAGS(&o),
-		{ 0 }
+	static const struct change c = {
+		"routes", "r", "all it may have, comma-separated; empty: none",
+		"which routes? --routes=10.1.0.0/16,0.0.0.0/0, --routes= for none",
+		"nodes/approve-routes", "routes set", true
 	};
-	int done = coord_parse(&o, flags, "<node>", 0, 1, argc, argv);
-	struct json_object *in;
 
-	if (done)
-		return done - 1;
-	if (!routes)
-		return cli_error("which routes? --routes=10.1.0.0/16,0.0.0.0/0, --routes= for none") +
-		       1;
-	in = about(&o, id);
-	if (!in)
-		return 2;
-	coord_add_list(in, "routes", routes);
-	return coord_do(&o, "nodes/approve-routes", in, "routes set");
+	return change(&c, argc, argv);
 }
 
 /* Advertised and approved by node; who is primary is in the last column. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/json.h"
+#include "lib/json_net.h"
 #include "lib/util.h"
 
 #define IPN_VERSION "0.1.0-tailrace"
@@ -80,9 +81,6 @@ struct json_object *hostinfo_encode(const struct control_self *self,
 				    bool with_latency)
 {
 	struct json_object *o = json_object_new_object();
-	struct json_object *list;
-	char text[PREFIX_TEXT_MAX];
-	size_t i;
 
 	json_put_text(o, "IPNVersion", IPN_VERSION);
 	json_put_text(o, "OS", "linux");
@@ -95,21 +93,14 @@ struct json_object *hostinfo_encode(const struct control_self *self,
 	json_put_text(o, "DistroCodeName", self->distro_codename);
 	json_put_bool(o, "ShieldsUp", self->shields_up);
 	json_put_bool(o, "NoLogsNoSupport", true);
-	if (self->n_routes) {
-		list = json_object_new_array();
-		for (i = 0; i < self->n_routes; i++)
-			json_object_array_add(
-				list, json_object_new_string(prefix_format(
-					      &self->routes[i], text)));
-		json_object_object_add(o, "RoutableIPs", list);
-	}
-	if (self->n_tags) {
-		list = json_object_new_array();
-		for (i = 0; i < self->n_tags; i++)
-			json_object_array_add(
-				list, json_object_new_string(self->tags[i]));
-		json_object_object_add(o, "RequestTags", list);
-	}
+	if (self->n_routes)
+		json_object_object_add(o, "RoutableIPs",
+				       json_from_prefixes(self->routes,
+							  self->n_routes));
+	if (self->n_tags)
+		json_object_object_add(o, "RequestTags",
+				       json_from_strings(self->tags,
+							 self->n_tags));
 	json_object_object_add(o, "NetInfo",
 			       netinfo_encode(self, with_latency));
 	return o;

@@ -2,6 +2,7 @@
 /* The model's objects as the command line gets them. */
 #include "coord/admin_internal.h"
 #include "lib/json.h"
+#include "lib/json_net.h"
 
 static void add_text(struct json_object *o, const char *name, const char *text)
 {
@@ -51,14 +52,7 @@ static void add_strings(struct json_object *o, const char *name,
 static void add_prefixes(struct json_object *o, const char *name,
 			 const struct prefix *list, size_t n)
 {
-	struct json_object *a = json_object_new_array();
-	char text[PREFIX_TEXT_MAX];
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		json_object_array_add(a, json_object_new_string(prefix_format(
-						 &list[i], text)));
-	json_object_object_add(o, name, a);
+	json_object_object_add(o, name, json_from_prefixes(list, n));
 }
 
 struct json_object *admin_user_json(const struct coord_user *u)
@@ -120,11 +114,9 @@ struct json_object *admin_node_json(const struct coord_node *n)
 	add_number(o, "pre_auth_key", n->authkey);
 	add_number(o, "capability_version", n->cap);
 	add_number(o, "home_derp", n->home_derp);
-	a = json_object_new_array();
-	for (i = 0; i < n->n_endpoints; i++)
-		json_object_array_add(a, json_object_new_string(endpoint_format(
-						 &n->endpoints[i], text)));
-	json_object_object_add(o, "endpoints", a);
+	json_object_object_add(o, "endpoints",
+			       json_from_endpoints(n->endpoints,
+						   n->n_endpoints));
 	add_strings(o, "tags", n->tags, n->n_tags);
 	add_prefixes(o, "available_routes", n->advertised, n->n_advertised);
 	add_prefixes(o, "approved_routes", n->approved, n->n_approved);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/json.h"
+#include "lib/json_net.h"
 #include "lib/util.h"
 
 /* The text of @o, which is put. */
@@ -73,14 +74,7 @@ int strings_from_text(const char *text, size_t max,
 
 char *prefixes_to_text(const struct prefix *list, size_t n)
 {
-	struct json_object *o = json_object_new_array();
-	char text[PREFIX_TEXT_MAX];
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		json_object_array_add(o, json_object_new_string(prefix_format(
-						 &list[i], text)));
-	return to_text(o);
+	return to_text(json_from_prefixes(list, n));
 }
 
 int prefixes_from_text(const char *text, size_t max, struct prefix **out,

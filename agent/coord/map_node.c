@@ -8,6 +8,7 @@
 #include "control/hostinfo.h"
 #include "coord/text.h"
 #include "lib/json.h"
+#include "lib/json_net.h"
 #include "lib/util.h"
 
 /* The part of a Hostinfo that is the business of peers. */
@@ -48,36 +49,10 @@ static void put_int(struct json_object *o, const char *name, int64_t v)
 		json_object_object_add(o, name, json_object_new_int64(v));
 }
 
-static struct json_object *prefixes(const struct prefix *p, size_t n)
-{
-	struct json_object *list = json_object_new_array();
-	char text[PREFIX_TEXT_MAX];
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		json_object_array_add(
-			list,
-			json_object_new_string(prefix_format(&p[i], text)));
-	return list;
-}
-
 static struct prefix address(const struct coord_node *n, size_t i)
 {
 	return (struct prefix){n->addresses[i],
 			       (uint8_t)ip_bits(&n->addresses[i])};
-}
-
-static struct json_object *endpoints(const struct coord_node *n)
-{
-	struct json_object *list = json_object_new_array();
-	char text[ENDPOINT_TEXT_MAX];
-	size_t i;
-
-	for (i = 0; i < n->n_endpoints; i++)
-		json_object_array_add(list,
-				      json_object_new_string(endpoint_format(
-					      &n->endpoints[i], text)));
-	return list;
 }
 
 static struct json_object *hostinfo_public(const struct coord_node *n)
@@ -116,9 +91,10 @@ static struct json_object *node_common(const struct coord_node *n,
 		put_key(o, "DiscoKey", KEY_DISCO, &n->disco);
 	for (i = 0; i < n->n_addresses; i++)
 		p[i] = address(n, i);
-	json_object_object_add(o, "Addresses", prefixes(p, n->n_addresses));
+	json_object_object_add(o, "Addresses", json_from_prefixes(p, n->n_addresses));
 	if (n->n_endpoints)
-		json_object_object_add(o, "Endpoints", endpoints(n));
+		json_object_object_add(o, "Endpoints", json_from_endpoints(n->endpoints,
+						   n->n_endpoints));
 	put_int(o, "HomeDERP", n->home_derp);
 	put_time(o, "Created", n->created);
 	put_int(o, "Cap", n->cap);
@@ -172,7 +148,7 @@ struct json_object *map_node_self(const struct coord_node *n,
 	json_object_object_add(o, "AllowedIPs", allowed);
 	if (n->n_primary)
 		json_object_object_add(o, "PrimaryRoutes",
-				       prefixes(n->primary, n->n_primary));
+				       json_from_prefixes(n->primary, n->n_primary));
 	for (i = 0; i < ARRAY_SIZE(self_caps); i++)
 		json_object_object_add(caps, self_caps[i],
 				       json_object_new_array());
@@ -246,7 +222,8 @@ struct json_object *map_node_patch(const struct coord_node *n,
 	if (aspects & NODE_CAP)
 		put_int(o, "Cap", n->cap);
 	if (aspects & NODE_ENDPOINTS)
-		json_object_object_add(o, "Endpoints", endpoints(n));
+		json_object_object_add(o, "Endpoints", json_from_endpoints(n->endpoints,
+						   n->n_endpoints));
 	if (aspects & NODE_KEY)
 		put_key(o, "Key", KEY_NODE, &n->key);
 	if (aspects & NODE_DISCO)

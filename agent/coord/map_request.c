@@ -7,31 +7,8 @@
 
 #include "coord/model.h"
 #include "lib/json.h"
+#include "lib/json_net.h"
 #include "lib/util.h"
-
-static int get_node_key(struct json_object *v, void *out, size_t *n)
-{
-	const char *s = json_text(v);
-
-	return s && !key_parse(out, KEY_NODE, s) ? 0 : -EPROTO;
-}
-
-static int get_disco_key(struct json_object *v, void *out, size_t *n)
-{
-	const char *s = json_text(v);
-
-	if (s && !*s)
-		return 0;
-	return s && !key_parse(out, KEY_DISCO, s) ? 0 : -EPROTO;
-}
-
-static int get_object(struct json_object *v, void *out, size_t *n)
-{
-	if (!json_object_is_type(v, json_type_object))
-		return -EPROTO;
-	*(struct json_object **)out = json_object_get(v);
-	return 0;
-}
 
 static int get_zstd(struct json_object *v, void *out, size_t *n)
 {
@@ -43,13 +20,13 @@ static int get_zstd(struct json_object *v, void *out, size_t *n)
 
 static const struct json_field fields[] = {
 	JSON_FIELD(struct map_request, version, "Version", json_get_int),
-	JSON_FIELD(struct map_request, key, "NodeKey", get_node_key),
-	JSON_FIELD(struct map_request, disco, "DiscoKey", get_disco_key),
+	JSON_FIELD(struct map_request, key, "NodeKey", json_get_node_key),
+	JSON_FIELD(struct map_request, disco, "DiscoKey", json_get_disco_key),
 	JSON_FIELD(struct map_request, stream, "Stream", json_get_bool),
 	JSON_FIELD(struct map_request, omit_peers, "OmitPeers", json_get_bool),
 	JSON_FIELD(struct map_request, read_only, "ReadOnly", json_get_bool),
 	JSON_FIELD(struct map_request, zstd, "Compress", get_zstd),
-	JSON_FIELD(struct map_request, hostinfo, "Hostinfo", get_object),
+	JSON_FIELD(struct map_request, hostinfo, "Hostinfo", json_get_object),
 };
 
 static uint8_t endpoint_type(struct json_object *types, size_t i)

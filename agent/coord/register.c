@@ -9,24 +9,10 @@
 #include <string.h>
 
 #include "lib/json.h"
+#include "lib/json_net.h"
 #include "lib/util.h"
 
 /* ── Decoding ── */
-
-static int get_node_key(struct json_object *v, void *out, size_t *n)
-{
-	const char *s = json_text(v);
-
-	return s && !key_parse(out, KEY_NODE, s) ? 0 : -EPROTO;
-}
-
-static int get_object(struct json_object *v, void *out, size_t *n)
-{
-	if (!json_object_is_type(v, json_type_object))
-		return -EPROTO;
-	*(struct json_object **)out = json_object_get(v);
-	return 0;
-}
 
 static const struct json_field auth_fields[] = {
 	JSON_FIELD(struct register_input, auth_key, "AuthKey", json_get_string),
@@ -42,15 +28,15 @@ static int get_auth(struct json_object *v, void *out, size_t *n)
 
 static const struct json_field input_fields[] = {
 	JSON_FIELD(struct register_input, version, "Version", json_get_int),
-	JSON_FIELD(struct register_input, key, "NodeKey", get_node_key),
-	JSON_FIELD(struct register_input, old_key, "OldNodeKey", get_node_key),
+	JSON_FIELD(struct register_input, key, "NodeKey", json_get_node_key),
+	JSON_FIELD(struct register_input, old_key, "OldNodeKey", json_get_node_key),
 	{ .name = "Auth", .decode = get_auth },
 	JSON_FIELD(struct register_input, followup, "Followup",
 		   json_get_string),
 	JSON_FIELD(struct register_input, expiry, "Expiry", json_get_time),
 	JSON_FIELD(struct register_input, ephemeral, "Ephemeral",
 		   json_get_bool),
-	JSON_FIELD(struct register_input, hostinfo, "Hostinfo", get_object),
+	JSON_FIELD(struct register_input, hostinfo, "Hostinfo", json_get_object),
 };
 
 static const struct json_field hostinfo_fields[] = {

@@ -5,6 +5,7 @@
 
 #include "engine/map_update.h"
 #include "lib/json.h"
+#include "lib/json_net.h"
 #include "lib/util.h"
 
 /* The netmap as one MapResponse: what the disk cache holds. */
@@ -53,28 +54,7 @@ static void put_ip(struct json_object *o, const char *name,
 static void put_prefixes(struct json_object *o, const char *name,
 			 const struct prefix *p, size_t n)
 {
-	struct json_object *list = json_object_new_array();
-	char text[PREFIX_TEXT_MAX];
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		json_object_array_add(
-			list,
-			json_object_new_string(prefix_format(&p[i], text)));
-	json_object_object_add(o, name, list);
-}
-
-static struct json_object *endpoints(const struct endpoint *e, size_t n)
-{
-	struct json_object *list = json_object_new_array();
-	char text[ENDPOINT_TEXT_MAX];
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		json_object_array_add(
-			list,
-			json_object_new_string(endpoint_format(&e[i], text)));
-	return list;
+	json_object_object_add(o, name, json_from_prefixes(p, n));
 }
 
 static struct json_object *caps(const struct cap *c, size_t n)
@@ -108,7 +88,8 @@ static struct json_object *node(const struct node *n)
 	put_prefixes(o, "PrimaryRoutes", n->primary_routes,
 		     n->n_primary_routes);
 	json_object_object_add(o, "Endpoints",
-			       endpoints(n->endpoints, n->n_endpoints));
+			       json_from_endpoints(n->endpoints,
+						   n->n_endpoints));
 	put_int(o, "HomeDERP", n->home_derp);
 	put_int(o, "Cap", n->cap_version);
 	if (n->online >= 0)

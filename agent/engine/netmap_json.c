@@ -6,6 +6,7 @@
 
 #include "engine/map_update.h"
 #include "lib/json.h"
+#include "lib/json_net.h"
 #include "lib/util.h"
 
 /*
@@ -15,23 +16,6 @@
 
 /* The longest list of routes or endpoints that one node may have. */
 #define NODE_LIST_MAX 8192
-
-static int get_node_key(struct json_object *v, void *out, size_t *n)
-{
-	const char *s = json_text(v);
-
-	return s && !key_parse(out, KEY_NODE, s) ? 0 : -EPROTO;
-}
-
-static int get_disco_key(struct json_object *v, void *out, size_t *n)
-{
-	const char *s = json_text(v);
-
-	/* Go prints an absent key as nothing at all in some releases. */
-	if (s && !*s)
-		return 0;
-	return s && !key_parse(out, KEY_DISCO, s) ? 0 : -EPROTO;
-}
 
 static int get_ip(struct json_object *v, void *out, size_t *n)
 {
@@ -110,9 +94,9 @@ static const struct json_field node_fields[] = {
 	JSON_FIELD(struct node, stable_id, "StableID", json_get_string),
 	JSON_FIELD(struct node, name, "Name", json_get_string),
 	JSON_FIELD(struct node, user, "User", json_get_int64),
-	JSON_FIELD(struct node, key, "Key", get_node_key),
+	JSON_FIELD(struct node, key, "Key", json_get_node_key),
 	JSON_FIELD(struct node, key_expiry, "KeyExpiry", json_get_time),
-	JSON_FIELD(struct node, disco, "DiscoKey", get_disco_key),
+	JSON_FIELD(struct node, disco, "DiscoKey", json_get_disco_key),
 	JSON_LIST(struct node, addresses, "Addresses", get_prefixes),
 	JSON_LIST(struct node, allowed_ips, "AllowedIPs", get_prefixes),
 	JSON_LIST(struct node, primary_routes, "PrimaryRoutes", get_prefixes),
@@ -240,8 +224,8 @@ static const struct json_field patch_fields[] = {
 	JSON_FIELD(struct peer_change, cap_version, "Cap", json_get_int),
 	JSON_LIST(struct peer_change, caps, "CapMap", get_caps),
 	JSON_LIST(struct peer_change, endpoints, "Endpoints", get_endpoints),
-	JSON_FIELD(struct peer_change, key, "Key", get_node_key),
-	JSON_FIELD(struct peer_change, disco, "DiscoKey", get_disco_key),
+	JSON_FIELD(struct peer_change, key, "Key", json_get_node_key),
+	JSON_FIELD(struct peer_change, disco, "DiscoKey", json_get_disco_key),
 	JSON_FIELD(struct peer_change, online, "Online", json_get_opt_bool),
 	JSON_FIELD(struct peer_change, last_seen, "LastSeen", json_get_time),
 	JSON_FIELD(struct peer_change, key_expiry, "KeyExpiry", json_get_time),

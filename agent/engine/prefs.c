@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "lib/json.h"
+#include "lib/json_net.h"
 #include "lib/util.h"
 
 /* Bounds on what a user can ask for. */
@@ -240,14 +241,7 @@ int prefs_apply(struct prefs *p, struct json_object *o, bool masked,
 struct json_object *prefs_to_json(const struct prefs *p)
 {
 	struct json_object *o = json_object_new_object();
-	struct json_object *routes = json_object_new_array();
-	char text[PREFIX_TEXT_MAX];
-	size_t i;
 
-	for (i = 0; i < p->n_routes; i++)
-		json_object_array_add(routes,
-				      json_object_new_string(prefix_format(
-					      &p->routes[i], text)));
 	json_object_object_add(o, "ControlURL",
 			       json_object_new_string(p->control_url));
 	json_object_object_add(o, "RouteAll",
@@ -262,6 +256,7 @@ struct json_object *prefs_to_json(const struct prefs *p)
 			       json_from_strings(p->tags, p->n_tags));
 	json_object_object_add(o, "Hostname",
 			       json_object_new_string(p->hostname));
-	json_object_object_add(o, "AdvertiseRoutes", routes);
+	json_object_object_add(o, "AdvertiseRoutes",
+			       json_from_prefixes(p->routes, p->n_routes));
 	return o;
 }

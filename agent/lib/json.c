@@ -119,6 +119,17 @@ struct json_object *json_from_strings(char *const *list, size_t n)
 	return o;
 }
 
+int json_get_object(struct json_object *v, void *out, size_t *n)
+{
+	struct json_object **o = out;
+
+	if (!json_object_is_type(v, json_type_object))
+		return -EPROTO;
+	json_object_put(*o);
+	*o = json_object_get(v);
+	return 0;
+}
+
 int json_get_strings(struct json_object *v, void *out, size_t *n)
 {
 	size_t i, len;

@@ -58,6 +58,8 @@ int json_get_opt_bool(struct json_object *v, void *out, size_t *n);
 int json_get_int(struct json_object *v, void *out, size_t *n); /* int */
 int json_get_int64(struct json_object *v, void *out, size_t *n);
 int json_get_string(struct json_object *v, void *out, size_t *n); /* char * */
+/* struct json_object *: an object, a reference of its own. */
+int json_get_object(struct json_object *v, void *out, size_t *n);
 /* char **: a list of strings. */
 int json_get_strings(struct json_object *v, void *out, size_t *n);
 /*

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "lib/json.h"
+#include "lib/json_net.h"
 #include "lib/util.h"
 #include "version.h"
 
@@ -49,18 +50,6 @@ static struct json_object *ips(const struct node *n)
 	return o;
 }
 
-static struct json_object *prefixes(const struct prefix *p, size_t n)
-{
-	struct json_object *o = json_object_new_array();
-	char text[PREFIX_TEXT_MAX];
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		json_object_array_add(o, json_object_new_string(prefix_format(
-						 &p[i], text)));
-	return o;
-}
-
 /* "" for a region that the map doesn't have. */
 static const char *region_code(const struct netmap *nm, int region)
 {
@@ -84,10 +73,10 @@ static struct json_object *node_json(const struct netmap *nm,
 	put_string(o, "OS", n->os);
 	put(o, "UserID", json_object_new_int64(n->user));
 	put(o, "TailscaleIPs", ips(n));
-	put(o, "AllowedIPs", prefixes(n->allowed_ips, n->n_allowed_ips));
+	put(o, "AllowedIPs", json_from_prefixes(n->allowed_ips, n->n_allowed_ips));
 	if (n->n_primary_routes)
 		put(o, "PrimaryRoutes",
-		    prefixes(n->primary_routes, n->n_primary_routes));
+		    json_from_prefixes(n->primary_routes, n->n_primary_routes));
 	if (n->n_tags)
 		put(o, "Tags", json_from_strings(n->tags, n->n_tags));
 	put_string(o, "Relay", region_code(nm, n->home_derp));
