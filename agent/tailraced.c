@@ -36,6 +36,7 @@ struct options {
 	char ifname[16];
 	char run_dir[64]; /* the engine's own, for this device */
 	uint16_t port;
+	struct settings settings;
 	bool verbose, cleanup;
 };
 
@@ -49,10 +50,28 @@ static void usage(FILE *f)
 	      "  --tun=NAME       WireGuard device (tailrace0)\n"
 	      "  --user=NAME      user of the unprivileged process (tailrace)\n"
 	      "  --ca-file=FILE   more roots to trust for the control server\n"
+	      "  --strict[=BOOL], --max-stale=DURATION, --flow-table=N,\n"
+	      "  --flow-records=DURATION\n"
+	      "                   as 'tailrace set' has them, while it has not set them\n"
 	      "  --verbose        log what happens to every path\n"
 	      "  --cleanup        remove device, routes and rules, then exit\n"
 	      "  --version\n",
 	      f);
+}
+
+/* getopt_long()'s values of the settings' flags. */
+#define OPTION_SETTING 256
+
+static int setting_option(struct settings *s, enum setting which,
+			  const char *text)
+{
+	const struct setting_info *info = &setting_infos[which];
+	int err = setting_parse(s, which, text);
+
+	if (err)
+		log_error("--%s takes %s, not '%s'", info->flag, info->takes,
+			  text);
+	return err;
 }
 
 /* 0: go on; 1: exit with success; negative: a usage error, said. */
@@ -66,6 +85,14 @@ static int parse_options(struct options *o, int argc, char **argv)
 		{"tun", required_argument, NULL, 't'},
 		{"user", required_argument, NULL, 'u'},
 		{"ca-file", required_argument, NULL, 'c'},
+		{"strict", optional_argument, NULL,
+		 OPTION_SETTING + SETTING_STRICT},
+		{"max-stale", required_argument, NULL,
+		 OPTION_SETTING + SETTING_MAX_STALE},
+		{"flow-table", required_argument, NULL,
+		 OPTION_SETTING + SETTING_FLOW_TABLE},
+		{"flow-records", required_argument, NULL,
+		 OPTION_SETTING + SETTING_FLOW_RECORDS},
 		{"verbose", optional_argument, NULL, 'v'},
 		{"cleanup", no_argument, NULL, 'C'},
 		{"version", no_argument, NULL, 'V'},
@@ -82,6 +109,7 @@ static int parse_options(struct options *o, int argc, char **argv)
 		.port = DEFAULT_PORT,
 		.ifname = "tailrace0",
 	};
+	settings_init(&o->settings);
 	while ((c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
 		switch (c) {
 		case 's':
@@ -114,6 +142,12 @@ static int parse_options(struct options *o, int argc, char **argv)
 			break;
 		case 'c':
 			o->ca_file = optarg;
+			break;
+		case OPTION_SETTING ... OPTION_SETTING + SETTINGS_COUNT - 1:
+			if (setting_option(&o->settings,
+					   (enum setting)(c - OPTION_SETTING),
+					   optarg))
+				return -EINVAL;
 			break;
 		case 'v':
 			o->verbose = !optarg || strcmp(optarg, "0") != 0;
@@ -153,6 +187,7 @@ static int engine_run(const struct options *o, int stream, int broker,
 		.run_dir = o->run_dir,
 		.ifname = o->ifname,
 		.port = o->port,
+		.defaults = o->settings,
 		.ca_file = o->ca_file,
 		.kernel_stream = stream,
 		.kernel_broker = broker,

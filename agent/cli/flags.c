@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "lib/duration.h"
+#include "lib/util.h"
 
 static void print_help(const struct flag *flags, const char *command,
 		       const char *arguments)
@@ -52,49 +54,22 @@ static bool parse_number(unsigned long *out, const char *text, char **end)
 
 static bool parse_duration(unsigned long *out, const char *text)
 {
-	unsigned long n;
-	char *unit;
+	uint64_t ns;
 
-	if (!parse_number(&n, text, &unit))
+	if (duration_parse(text, &ns) || ns / MS_NS > INT_MAX)
 		return false;
-	if (!strcmp(unit, "ms"))
-		*out = n;
-	else if (!strcmp(unit, "s"))
-		*out = n * 1000;
-	else if (!strcmp(unit, "m"))
-		*out = n * 60000;
-	else if (!strcmp(unit, "h"))
-		*out = n * 3600000;
-	else
-		return !*unit && (*out = n) == 0;
-	return *out <= INT_MAX;
+	*out = ns / MS_NS;
+	return true;
 }
 
-/* At most a century. */
 static bool parse_lifetime(unsigned long *out, const char *text)
 {
-	static const struct {
-		char unit;
-		unsigned long seconds;
-	} units[] = {
-		{ 's', 1 },	   { 'm', 60 },	      { 'h', 3600 },
-		{ 'd', 86400 },	   { 'w', 7 * 86400 }, { 'y', 365 * 86400 },
-	};
-	unsigned long n;
-	char *unit;
-	size_t i;
+	uint64_t ns;
 
-	if (!parse_number(&n, text, &unit))
+	if (duration_parse(text, &ns) || ns % SEC_NS)
 		return false;
-	if (!*unit)
-		return (*out = n) == 0;
-	for (i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
-		if (*unit != units[i].unit || unit[1])
-			continue;
-		*out = n * units[i].seconds;
-		return n <= 100ul * 365 * 86400 / units[i].seconds;
-	}
-	return false;
+	*out = ns / SEC_NS;
+	return true;
 }
 
 static bool parse_value(struct flag *f, const char *text)

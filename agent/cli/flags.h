@@ -12,8 +12,8 @@ enum flag_kind {
 	FLAG_BOOL, /* bool */
 	FLAG_TEXT, /* const char * */
 	FLAG_NUMBER, /* unsigned long */
-	FLAG_DURATION, /* unsigned long of milliseconds; 5s, 300ms, 1m */
-	FLAG_LIFETIME, /* unsigned long of seconds; 90d, 24h, 30m, 10s, 1y, 2w */
+	FLAG_DURATION, /* unsigned long of milliseconds; lib/duration.h */
+	FLAG_LIFETIME, /* unsigned long of whole seconds; a century at most */
 };
 
 struct flag {

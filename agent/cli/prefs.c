@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/cli.h"
+#include "engine/settings.h"
 #include "lib/util.h"
 
 /* "a,b" as a JSON list; "" is the empty one. */
@@ -21,12 +23,34 @@ static struct json_object *list(const char *text)
 	return o;
 }
 
+int pref_flags_check(const struct flag *flags)
+{
+	struct settings s;
+	int i;
+	size_t j;
+
+	settings_init(&s);
+	for (i = 0; i < PREF_FLAGS_COUNT; i++)
+		for (j = 0; j < SETTINGS_COUNT; j++) {
+			const struct setting_info *info = &setting_infos[j];
+
+			if (flags[i].set && !info->boolean &&
+			    !strcmp(flags[i].name, info->flag) &&
+			    setting_set(&s, j, *(const long *)flags[i].value))
+				return cli_error("--%s takes %s", info->flag,
+						 info->takes);
+		}
+	return 0;
+}
+
 int pref_flags_apply(const struct flag *flags, const struct pref_flags *p,
 		     struct json_object *prefs, bool masked)
 {
 	static const char *const names[PREF_FLAGS_COUNT] = {
 		"ControlURL",	 "Hostname", "AdvertiseRoutes",
 		"AdvertiseTags", "RouteAll", "ShieldsUp",
+		"Strict",	 "MaxStaleSeconds",
+		"FlowTable",	 "FlowRecordsSeconds",
 	};
 	char mask[32];
 	int i, n = 0;
@@ -42,6 +66,9 @@ int pref_flags_apply(const struct flag *flags, const struct pref_flags *p,
 		else if (flags[i].value == &p->routes ||
 			 flags[i].value == &p->tags)
 			v = list(*(const char **)flags[i].value);
+		else if (flags[i].kind != FLAG_TEXT)
+			v = json_object_new_int64(
+				*(const long *)flags[i].value);
 		else
 			v = json_object_new_string(
 				*(const char **)flags[i].value);

@@ -10,6 +10,8 @@ struct json_object;
 struct pref_flags {
 	const char *login_server, *hostname, *routes, *tags;
 	bool accept_routes, shields_up;
+	bool strict;
+	unsigned long max_stale, flow_table, flow_records;
 };
 
 #define PREF_FLAGS(p)                                                        \
@@ -24,8 +26,23 @@ struct pref_flags {
 	{ "accept-routes", FLAG_BOOL, &(p)->accept_routes,           \
 	  "use the subnets that others route for", false },          \
 	{ "shields-up", FLAG_BOOL, &(p)->shields_up,                 \
-	  "accept no inbound connections", false }
-#define PREF_FLAGS_COUNT 6
+	  "accept no inbound connections", false },                  \
+	{ "strict", FLAG_BOOL, &(p)->strict,                         \
+	  "a policy that revokes cuts what flows already", false },  \
+	{ "max-stale", FLAG_LIFETIME, &(p)->max_stale,               \
+	  "drop all after that long without an agent, 0: never",     \
+	  false },                                                   \
+	{ "flow-table", FLAG_NUMBER, &(p)->flow_table,               \
+	  "flows the filter can hold, 0: the default", false },      \
+	{ "flow-records", FLAG_LIFETIME, &(p)->flow_records,         \
+	  "report each flow that often, 0: not at all", false }
+#define PREF_FLAGS_COUNT 10
+
+/*
+ * Whether what was given in the first PREF_FLAGS_COUNT of @flags is what the
+ * agent takes; else 1 after having said what it takes.
+ */
+int pref_flags_check(const struct flag *flags);
 
 /*
  * Adds what was given in the first PREF_FLAGS_COUNT of @flags to @prefs, in

@@ -87,6 +87,8 @@ int cmd_set(struct cli *c, int argc, char **argv)
 
 	if (done)
 		return done - 1;
+	if (pref_flags_check(flags))
+		return 2;
 	o = json_object_new_object();
 	if (!pref_flags_apply(flags, &p, o, true)) {
 		json_object_put(o);

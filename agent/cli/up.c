@@ -9,6 +9,7 @@
 #include "cli/cli.h"
 #include "cli/flags.h"
 #include "cli/prefs.h"
+#include "engine/settings.h"
 #include "lib/file.h"
 #include "lib/util.h"
 
@@ -101,6 +102,7 @@ static struct json_object *new_prefs(struct cli *c, const struct flag *flags,
 				     const struct pref_flags *p, bool reset)
 {
 	struct json_object *prefs;
+	size_t i;
 
 	if (cli_request(c, "GET", "prefs", NULL, &prefs))
 		return NULL;
@@ -121,6 +123,9 @@ static struct json_object *new_prefs(struct cli *c, const struct flag *flags,
 				       json_object_new_boolean(false));
 		json_object_object_add(fresh, "ShieldsUp",
 				       json_object_new_boolean(false));
+		for (i = 0; i < SETTINGS_COUNT; i++)
+			json_object_object_add(fresh, setting_infos[i].pref,
+					       NULL);
 		json_object_put(prefs);
 		prefs = fresh;
 	}
@@ -199,6 +204,8 @@ int cmd_up(struct cli *c, int argc, char **argv)
 		return n == -2 ? 0 : 2;
 	if (n < argc)
 		return cli_error("%s takes no argument '%s'", argv[0], argv[n]);
+	if (pref_flags_check(flags))
+		return 2;
 	if (dns)
 		return cli_error("tailrace does not manage the host's DNS: leave --accept-dns out");
 	if (auth_key && *auth_key) {

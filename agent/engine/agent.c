@@ -67,6 +67,7 @@ void agent_publish(struct agent *a)
 	desired_build(&d, &(struct desired_input){
 				  .netmap = nm,
 				  .prefs = &a->store.prefs,
+				  .defaults = &a->config.defaults,
 				  .paths = a->paths,
 				  .ifname = a->config.ifname,
 				  .node_private = &a->node_private,

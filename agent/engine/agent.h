@@ -29,6 +29,7 @@ struct agent_config {
 	const char *state_dir, *run_dir;
 	const char *ifname;
 	uint16_t port; /* WireGuard's; 0: any */
+	struct settings defaults; /* of what preferences leave unset */
 	const char *ca_file; /* extra roots for control, or NULL */
 	int kernel_stream, kernel_broker; /* ownership passes to the agent */
 };

@@ -210,6 +210,7 @@ void desired_build(struct desired *d, const struct desired_input *in)
 	for (i = 0; i < nm->self->n_addresses; i++)
 		s->addrs[s->n_addrs++] = nm->self->addresses[i];
 
+	settings_resolve(&in->prefs->settings, in->defaults, &s->settings);
 	s->have_policy = true;
 	build_local(d, nm->self, in->prefs);
 	if (nm->filter_invalid)

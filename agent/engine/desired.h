@@ -24,6 +24,7 @@ struct desired {
 struct desired_input {
 	const struct netmap *netmap;
 	const struct prefs *prefs;
+	const struct settings *defaults; /* of what prefs leave unset */
 	const struct paths *paths; /* gives peers their ids */
 	const char *ifname;
 	const struct key *node_private;

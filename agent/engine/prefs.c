@@ -20,6 +20,7 @@ void prefs_init(struct prefs *p)
 	memset(p, 0, sizeof(*p));
 	p->control_url = xstrdup(PREFS_DEFAULT_CONTROL);
 	p->hostname = xstrdup("");
+	settings_init(&p->settings);
 }
 
 static void tags_free(char **tags, size_t n)
@@ -37,21 +38,30 @@ void prefs_uninit(struct prefs *p)
 	tags_free(p->tags, p->n_tags);
 }
 
-/* The field, if it is to be applied; *@bad when it has the wrong type. */
-static struct json_object *field(struct json_object *o, const char *name,
-				 bool masked, enum json_type type,
-				 const char **bad)
+/* Whether the field is to be applied; *@v is its value, null as NULL. */
+static bool named(struct json_object *o, const char *name, bool masked,
+		  struct json_object **v)
 {
-	struct json_object *v, *set;
+	struct json_object *set;
 	char mask[64];
 
 	if (masked) {
 		snprintf(mask, sizeof(mask), "%sSet", name);
 		if (!json_object_object_get_ex(o, mask, &set) ||
 		    !json_object_get_boolean(set))
-			return NULL;
+			return false;
 	}
-	if (!json_object_object_get_ex(o, name, &v))
+	return json_object_object_get_ex(o, name, v);
+}
+
+/* The field, if it is to be applied; *@bad when it has the wrong type. */
+static struct json_object *field(struct json_object *o, const char *name,
+				 bool masked, enum json_type type,
+				 const char **bad)
+{
+	struct json_object *v;
+
+	if (!named(o, name, masked, &v))
 		return NULL;
 	/* null is the empty list. */
 	if (!v && type == json_type_array)
@@ -185,6 +195,28 @@ static void get_tags(struct prefs *p, struct json_object *o, bool masked,
 	p->n_tags = kept;
 }
 
+/* null takes a setting back. */
+static void get_settings(struct settings *s, struct json_object *o,
+			 bool masked, const char **bad)
+{
+	struct json_object *v;
+	size_t i;
+
+	for (i = 0; i < SETTINGS_COUNT; i++) {
+		const struct setting_info *info = &setting_infos[i];
+
+		if (!named(o, info->pref, masked, &v))
+			continue;
+		if (!v)
+			s->v[i] = SETTING_UNSET;
+		else if (!json_object_is_type(v, info->boolean ?
+						 json_type_boolean :
+						 json_type_int) ||
+			 setting_set(s, i, json_object_get_int64(v)))
+			*bad = info->pref;
+	}
+}
+
 static bool url_valid(const char *url)
 {
 	return strncmp(url, "https://", 8) == 0 ||
@@ -209,6 +241,7 @@ int prefs_apply(struct prefs *p, struct json_object *o, bool masked,
 	next.logged_out = p->logged_out;
 	next.accept_routes = p->accept_routes;
 	next.shields_up = p->shields_up;
+	next.settings = p->settings;
 
 	if (!json_object_is_type(o, json_type_object))
 		bad = "the whole";
@@ -221,6 +254,7 @@ int prefs_apply(struct prefs *p, struct json_object *o, bool masked,
 		get_bool(&next.shields_up, o, "ShieldsUp", masked, &bad);
 		get_routes(&next, o, masked, &bad);
 		get_tags(&next, o, masked, &bad);
+		get_settings(&next.settings, o, masked, &bad);
 		if (!*next.control_url) {
 			free(next.control_url);
 			next.control_url = xstrdup(PREFS_DEFAULT_CONTROL);
@@ -241,6 +275,7 @@ int prefs_apply(struct prefs *p, struct json_object *o, bool masked,
 struct json_object *prefs_to_json(const struct prefs *p)
 {
 	struct json_object *o = json_object_new_object();
+	size_t i;
 
 	json_object_object_add(o, "ControlURL",
 			       json_object_new_string(p->control_url));
@@ -258,5 +293,15 @@ struct json_object *prefs_to_json(const struct prefs *p)
 			       json_object_new_string(p->hostname));
 	json_object_object_add(o, "AdvertiseRoutes",
 			       json_from_prefixes(p->routes, p->n_routes));
+	for (i = 0; i < SETTINGS_COUNT; i++) {
+		const struct setting_info *info = &setting_infos[i];
+		int64_t v = p->settings.v[i];
+
+		json_object_object_add(o, info->pref,
+				       v == SETTING_UNSET ? NULL :
+				       info->boolean ?
+				       json_object_new_boolean(v != 0) :
+				       json_object_new_int64(v));
+	}
 	return o;
 }

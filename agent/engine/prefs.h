@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "engine/settings.h"
 #include "lib/addr.h"
 
 /* What the user asked for; JSON names are those of the LocalAPI. */
@@ -19,6 +20,7 @@ struct prefs {
 	size_t n_routes;
 	char **tags; /* AdvertiseTags; sorted, no duplicates */
 	size_t n_tags;
+	struct settings settings; /* each in its own name; null: unset */
 };
 
 #define PREFS_DEFAULT_CONTROL "https://controlplane.tailscale.com"

@@ -61,6 +61,19 @@ struct kernel_rule {
 	size_t n_dst;
 };
 
+/* The sizes that the module's flow table can have, and has by itself. */
+#define KERNEL_FLOWS_MIN 4096
+#define KERNEL_FLOWS_MAX 16777216
+#define KERNEL_FLOWS_DEFAULT 262144
+
+/* How the module is to treat the device, apart from its policy. */
+struct kernel_settings {
+	bool strict; /* revoked flows end, TCP needs a known flow */
+	uint32_t flows_max; /* rounded up to a power of two; 0: the default */
+	uint32_t max_stale; /* seconds without an agent until it closes, 0: never */
+	uint32_t records; /* seconds between a flow's records, 0: none */
+};
+
 /* Everything but paths. Sorted or not, order means nothing. */
 struct kernel_state {
 	bool up; /* false: device, routes and rules are removed */
@@ -81,6 +94,7 @@ struct kernel_state {
 	struct kernel_rule *rules;
 	size_t n_rules;
 	bool have_policy; /* false: attach and stay closed */
+	struct kernel_settings settings;
 };
 
 /* Where WireGuard should send for a peer, and what else it may hear from. */

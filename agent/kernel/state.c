@@ -178,6 +178,18 @@ static void settle_claims(struct kernel_state *s, const struct member *m)
 	free(claims);
 }
 
+/* As the module rounds it, so that comparing works. */
+static uint32_t flow_table_size(uint32_t wanted)
+{
+	uint32_t size = KERNEL_FLOWS_MIN;
+
+	if (!wanted)
+		return KERNEL_FLOWS_DEFAULT;
+	while (size < wanted && size < KERNEL_FLOWS_MAX)
+		size *= 2;
+	return size;
+}
+
 void state_normalize(struct kernel_state *s)
 {
 	static const struct member addrs = { addrs_of, n_addrs_of };
@@ -202,6 +214,7 @@ void state_normalize(struct kernel_state *s)
 			    compare_prefixes);
 	if (!s->mtu)
 		s->mtu = 1280; /* nat-traversal.md 14 */
+	s->settings.flows_max = flow_table_size(s->settings.flows_max);
 	/* as WireGuard stores it, so that comparing works */
 	if (!key_is_zero(&s->private_key)) {
 		s->private_key.b[0] &= 248;

@@ -14,6 +14,7 @@
 
 static struct paths *paths;
 static struct prefs prefs;
+static struct settings defaults;
 static struct netmap *nm;
 
 static void on_publish(void *ctx, const struct kernel_path *path)
@@ -34,6 +35,7 @@ static void build(struct desired *d, const char *json)
 	paths_set_netmap(paths, nm, NOW);
 	desired_build(d, &(struct desired_input){ .netmap = nm,
 						  .prefs = &prefs,
+						  .defaults = &defaults,
 						  .paths = paths,
 						  .ifname = "tailrace0",
 						  .node_private = &private_key,
@@ -205,6 +207,37 @@ static void disco(void)
 	done(&d);
 }
 
+static void settings(void)
+{
+	static const char json[] = "{" SELF "}";
+	struct desired d;
+
+	build(&d, json);
+	tap_ok(!d.state.settings.strict && !d.state.settings.max_stale &&
+		       !d.state.settings.records &&
+		       d.state.settings.flows_max == KERNEL_FLOWS_DEFAULT,
+	       "settings that nobody made");
+	done(&d);
+	setting_parse(&defaults, SETTING_STRICT, NULL);
+	setting_parse(&defaults, SETTING_MAX_STALE, "12h");
+	setting_parse(&defaults, SETTING_FLOW_TABLE, "8192");
+	setting_set(&prefs.settings, SETTING_MAX_STALE, 90);
+	setting_set(&prefs.settings, SETTING_FLOW_RECORDS, 10);
+	build(&d, json);
+	tap_ok(d.state.settings.strict && d.state.settings.flows_max == 8192,
+	       "the daemon's flags");
+	tap_ok(d.state.settings.max_stale == 90 &&
+		       d.state.settings.records == 10,
+	       "preferences come first");
+	done(&d);
+	setting_set(&prefs.settings, SETTING_STRICT, 0);
+	setting_set(&prefs.settings, SETTING_FLOW_TABLE, 0);
+	build(&d, json);
+	tap_ok(!d.state.settings.strict && d.state.settings.flows_max == 8192,
+	       "off is a preference, no table size is none");
+	done(&d);
+}
+
 int main(void)
 {
 	struct event_base *base;
@@ -214,10 +247,12 @@ int main(void)
 	base = event_base_new();
 	paths = paths_new(base, &ops, NULL);
 	prefs_init(&prefs);
+	settings_init(&defaults);
 	routes();
 	unapproved();
 	filter();
 	disco();
+	settings();
 	paths_free(paths);
 	prefs_uninit(&prefs);
 	event_base_free(base);

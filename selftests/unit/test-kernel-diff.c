@@ -453,6 +453,24 @@ static void normalizing(void)
 
 static unsigned int n_roamed;
 
+static void flow_table(void)
+{
+	static const uint32_t sizes[][2] = {
+		{ 0, KERNEL_FLOWS_DEFAULT }, { 1, KERNEL_FLOWS_MIN },
+		{ 4096, 4096 },		     { 4097, 8192 },
+		{ 262145, 524288 },	     { UINT32_MAX, KERNEL_FLOWS_MAX },
+	};
+	struct kernel_state s = { 0 };
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		s.settings.flows_max = sizes[i][0];
+		state_normalize(&s);
+		tap_ok(s.settings.flows_max == sizes[i][1],
+		       "state: a flow table for %u", sizes[i][0]);
+	}
+}
+
 static void roamed(void *ctx, uint32_t peer, const struct endpoint *e)
 {
 	n_roamed++;
@@ -505,6 +523,7 @@ int main(void)
 	rules();
 	policies();
 	normalizing();
+	flow_table();
 	endpoints();
 	return tap_done();
 }

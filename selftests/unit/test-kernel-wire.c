@@ -24,7 +24,11 @@ static struct kernel_state full_state(void)
 				  .port = 41641,
 				  .mtu = 1280,
 				  .policy_flags = 1,
-				  .have_policy = true };
+				  .have_policy = true,
+				  .settings = { .strict = true,
+						.flows_max = 1 << 20,
+						.max_stale = 43200,
+						.records = 10 } };
 
 	addrs[0] = pfx("100.64.0.1/32");
 	addrs[1] = pfx("fd7a:115c:a1e0::1/128");

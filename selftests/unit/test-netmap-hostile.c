@@ -396,6 +396,7 @@ static bool publishable(const struct netmap *nm, struct paths *paths)
 	desired_build(&d, &(struct desired_input){
 				  .netmap = nm,
 				  .prefs = &prefs,
+				  .defaults = &prefs.settings,
 				  .paths = paths,
 				  .ifname = "tailrace0",
 				  .node_private = &node_private,

@@ -42,7 +42,22 @@ static int patch(struct prefs *p, const char *json, bool masked)
 
 static void prefs(void)
 {
+	static const char *const bad_settings[] = {
+		"{\"Strict\":1}",
+		"{\"Strict\":\"true\"}",
+		"{\"FlowTable\":4095}",
+		"{\"FlowTable\":-1}",
+		"{\"FlowTable\":8192.0}",
+		"{\"FlowTable\":\"8192\"}",
+		"{\"FlowTable\":16777217}",
+		"{\"FlowTable\":8192,\"MaxStaleSeconds\":-1}",
+		"{\"MaxStaleSeconds\":315360001}",
+		"{\"MaxStaleSeconds\":true}",
+		"{\"FlowRecordsSeconds\":86401}",
+		"{\"FlowRecordsSeconds\":\"10s\"}",
+	};
 	struct prefs p;
+	size_t i;
 
 	prefs_init(&p);
 	tap_ok(!patch(&p, "{\"ShieldsUp\":true}", true) && !p.shields_up,
@@ -68,6 +83,23 @@ static void prefs(void)
 	tap_ok(!patch(&p, "{\"AdvertiseTags\":[\"tag:b\",\"tag:a\"]}", false) &&
 		       p.n_tags == 2 && !strcmp(p.tags[0], "tag:a"),
 	       "tags");
+	tap_ok(!patch(&p,
+		      "{\"Strict\":true,\"StrictSet\":true,\"FlowTable\":65536,"
+		      "\"FlowTableSet\":true,\"MaxStaleSeconds\":9}",
+		      true) &&
+		       p.settings.v[SETTING_STRICT] == 1 &&
+		       p.settings.v[SETTING_FLOW_TABLE] == 65536 &&
+		       p.settings.v[SETTING_MAX_STALE] == SETTING_UNSET,
+	       "the module's settings");
+	tap_ok(!patch(&p, "{\"Strict\":null,\"MaxStaleSeconds\":0}", false) &&
+		       p.settings.v[SETTING_STRICT] == SETTING_UNSET &&
+		       p.settings.v[SETTING_FLOW_TABLE] == 65536 &&
+		       p.settings.v[SETTING_MAX_STALE] == 0,
+	       "null is unset, 0 is not");
+	for (i = 0; i < ARRAY_SIZE(bad_settings); i++)
+		tap_ok(patch(&p, bad_settings[i], false) == -EINVAL &&
+			       p.settings.v[SETTING_FLOW_TABLE] == 65536,
+		       "%s is refused", bad_settings[i]);
 	tap_ok(!patch(&p, "{\"AdvertiseRoutes\":null}", false) && !p.n_routes,
 	       "null is the empty list");
 	prefs_uninit(&p);
@@ -84,7 +116,8 @@ static void survives(void)
 	machine = s.machine_private;
 	disco = s.disco_private;
 	key_generate(&s.node_private);
-	patch(&s.prefs, "{\"Hostname\":\"gw\",\"WantRunning\":true}", false);
+	patch(&s.prefs, "{\"Hostname\":\"gw\",\"WantRunning\":true,"
+			"\"Strict\":true,\"MaxStaleSeconds\":43200}", false);
 	tap_ok(!store_save(&s), "saved");
 	store_close(&s);
 	tap_ok(!stat(file, &st) && (st.st_mode & 0777) == 0600, "mode 0600");
@@ -92,7 +125,10 @@ static void survives(void)
 		       key_equal(&machine, &s.machine_private) &&
 		       key_equal(&disco, &s.disco_private) &&
 		       !key_is_zero(&s.node_private) && s.prefs.want_running &&
-		       !strcmp(s.prefs.hostname, "gw"),
+		       !strcmp(s.prefs.hostname, "gw") &&
+		       s.prefs.settings.v[SETTING_STRICT] == 1 &&
+		       s.prefs.settings.v[SETTING_MAX_STALE] == 43200 &&
+		       s.prefs.settings.v[SETTING_FLOW_TABLE] == SETTING_UNSET,
 	       "all of it is there at the next start");
 	tap_ok(!store_forget_node(&s) && key_is_zero(&s.node_private) &&
 		       key_equal(&machine, &s.machine_private),
@@ -100,11 +136,20 @@ static void survives(void)
 	store_close(&s);
 }
 
+static void spoil(char *out, size_t n, const char *text)
+{
+	const char *at = strstr(text, "43200");
+
+	snprintf(out, n, "%.*s-%s", at ? (int)(at - text) : 0, text,
+		 at ? at : "");
+}
+
 static void damaged(void)
 {
-	static const char *const bad[] = {
+	static char settings[512];
+	const char *const bad[] = {
 		"", "{", "[]", "{}", "{\"machineKey\":\"privkey:00\"}",
-		"{\"machineKey\":7,\"prefs\":{}}"
+		"{\"machineKey\":7,\"prefs\":{}}", settings
 	};
 	struct store s;
 	char *text;
@@ -112,6 +157,9 @@ static void damaged(void)
 	int fd;
 
 	file_read(file, 1 << 20, true, &text, &n);
+	/* All of it good but one setting. */
+	spoil(settings, sizeof(settings), text);
+	tap_ok(strstr(settings, "-43200"), "a state file with a bad setting");
 	for (i = 0; i < ARRAY_SIZE(bad); i++) {
 		char cmd[128];
 
