@@ -60,9 +60,10 @@ u32 tr_filter_commit(struct tr_filter *filter, struct tr_policy *policy)
 	return filter->generation;
 }
 
-static bool pass(struct tr_result *res)
+static bool pass(struct tr_result *res, enum tailrace_cause cause)
 {
 	res->accept = true;
+	res->cause = cause;
 	return true;
 }
 
@@ -97,7 +98,7 @@ static bool is_link_local(const struct tr_packet *pkt)
 static bool precheck(const struct tr_packet *pkt, struct tr_result *res)
 {
 	if (!pkt->len)
-		pass(res);
+		pass(res, TAILRACE_CAUSE_KEEPALIVE);
 	else if (pkt->proto == TR_PROTO_UNKNOWN)
 		drop(res, TAILRACE_DROP_MALFORMED);
 	else if (is_multicast(pkt))
@@ -105,7 +106,7 @@ static bool precheck(const struct tr_packet *pkt, struct tr_result *res)
 	else if (is_link_local(pkt))
 		drop(res, TAILRACE_DROP_LINK_LOCAL);
 	else if (pkt->proto == TR_PROTO_FRAGMENT)
-		pass(res);
+		pass(res, TAILRACE_CAUSE_FRAGMENT);
 	else
 		return false;
 	return true;
@@ -151,6 +152,25 @@ static u8 flow_flags(enum tr_flow_added added)
 	return 0;
 }
 
+static enum tr_flow_kind find(struct tr_flow_table *table,
+			      const struct tr_packet *pkt,
+			      const struct tr_flow_key *key,
+			      const struct tr_flow_era *era, u32 *rule)
+{
+	return pkt->question ? tr_flow_peek(table, key, era, rule) :
+			       tr_flow_find(table, key, era, rule);
+}
+
+/* Return: bits TR_RESULT_FLOW_*. */
+static u8 enter(struct tr_flow_table *table, const struct tr_packet *pkt,
+		const struct tr_flow_key *key, const struct tr_flow_era *era,
+		enum tr_flow_kind kind, u32 rule)
+{
+	if (pkt->question)
+		return 0;
+	return flow_flags(tr_flow_add(table, key, era, kind, rule));
+}
+
 /* What passes without any rule but is not in a flow table either. */
 static bool is_stateless(const struct tr_packet *pkt)
 {
@@ -170,9 +190,9 @@ static bool jailed_in(struct tr_filter *filter, const struct tr_packet *pkt,
 
 	if (has_replies(pkt)) {
 		flow_key(pkt, &key);
-		if (tr_flow_find(filter->jail, &key, &era, &rule)) {
+		if (find(filter->jail, pkt, &key, &era, &rule)) {
 			res->flow = TR_RESULT_FLOW_HIT;
-			return pass(res);
+			return pass(res, TAILRACE_CAUSE_REPLY);
 		}
 	}
 	return drop(res, TAILRACE_DROP_JAILED);
@@ -212,13 +232,14 @@ static bool rules_in(struct tr_filter *filter, const struct tr_policy *policy,
 	/* The first packet of a TCP connection is also the last to ask. */
 	if (pkt->proto != IPPROTO_TCP) {
 		flow_key(pkt, &key);
-		switch (tr_flow_find(filter->flows, &key, &era, &res->rule)) {
+		switch (find(filter->flows, pkt, &key, &era, &res->rule)) {
 		case TR_FLOW_VERDICT:
 			res->by_rule = true;
-			fallthrough;
+			res->flow = TR_RESULT_FLOW_HIT;
+			return pass(res, TAILRACE_CAUSE_CACHE);
 		case TR_FLOW_REPLY:
 			res->flow = TR_RESULT_FLOW_HIT;
-			return pass(res);
+			return pass(res, TAILRACE_CAUSE_REPLY);
 		case TR_FLOW_FREE:
 			break;
 		}
@@ -229,9 +250,9 @@ static bool rules_in(struct tr_filter *filter, const struct tr_policy *policy,
 					 TAILRACE_DROP_NO_RULE);
 	res->by_rule = true;
 	if (pkt->proto != IPPROTO_TCP)
-		res->flow = flow_flags(tr_flow_add(filter->flows, &key, &era,
-						   TR_FLOW_VERDICT, res->rule));
-	return pass(res);
+		res->flow = enter(filter->flows, pkt, &key, &era,
+				  TR_FLOW_VERDICT, res->rule);
+	return pass(res, TAILRACE_CAUSE_RULE);
 }
 
 bool tr_filter_in(struct tr_filter *filter, struct tr_peers *peers,
@@ -252,7 +273,7 @@ bool tr_filter_in(struct tr_filter *filter, struct tr_peers *peers,
 	if (!tr_classifier_is_local(&policy->classifier, pkt))
 		return drop(res, TAILRACE_DROP_NOT_LOCAL);
 	if (is_stateless(pkt))
-		return pass(res);
+		return pass(res, TAILRACE_CAUSE_STATELESS);
 	if (res->peer && tr_peer_is_jailed(res->peer))
 		return jailed_in(filter, pkt, res);
 	return rules_in(filter, policy, peers, peers_generation, pkt, res);
@@ -278,19 +299,18 @@ bool tr_filter_out(struct tr_filter *filter, struct tr_peers *peers,
 	if (precheck(pkt, res))
 		return res->accept;
 	if (!has_replies(pkt))
-		return pass(res);
+		return pass(res, TAILRACE_CAUSE_OUTBOUND);
 
 	if (!res->peer || !tr_peer_is_jailed(res->peer)) {
 		table = filter->flows;
 		era.epoch = policy->flow_epoch;
 	}
 	reversed_flow_key(pkt, &key);
-	if (tr_flow_find(table, &key, &era, &rule) == TR_FLOW_REPLY)
+	if (find(table, pkt, &key, &era, &rule) == TR_FLOW_REPLY)
 		res->flow = TR_RESULT_FLOW_HIT;
 	else
-		res->flow = flow_flags(tr_flow_add(table, &key, &era,
-						   TR_FLOW_REPLY, 0));
-	return pass(res);
+		res->flow = enter(table, pkt, &key, &era, TR_FLOW_REPLY, 0);
+	return pass(res, TAILRACE_CAUSE_OUTBOUND);
 }
 
 u32 tr_filter_flows(struct tr_filter *filter)

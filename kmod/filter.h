@@ -39,6 +39,7 @@ struct tr_filter {
 /**
  * struct tr_result - a verdict and how it came about
  * @accept: what the filter's functions return
+ * @cause: what let the packet pass
  * @by_rule: @rule is the id of the rule that let the packet in
  * @flow: bits TR_RESULT_FLOW_*
  * @drop: why, unless @accept
@@ -51,6 +52,7 @@ struct tr_result {
 	bool accept;
 	bool by_rule;
 	u8 flow;
+	enum tailrace_cause cause;
 	enum tailrace_drop drop;
 	u32 rule;
 	u32 generation;
@@ -78,7 +80,7 @@ u32 tr_filter_commit(struct tr_filter *filter, struct tr_policy *policy);
  * tr_filter_in() - judge a packet from a peer
  * @filter: filter
  * @peers: peers of the same device
- * @pkt: parsed
+ * @pkt: parsed, or a question
  * @res: filled in whole
  *
  * RCU read side, softirq. Neither allocates nor locks, but the lock of one
@@ -93,7 +95,7 @@ bool tr_filter_in(struct tr_filter *filter, struct tr_peers *peers,
  * tr_filter_out() - judge a packet to a peer and learn its flow
  * @filter: filter
  * @peers: peers of the same device
- * @pkt: parsed
+ * @pkt: parsed, or a question
  * @res: filled in whole
  *
  * Also refuses TSMP; the module's own TSMP must not come here. RCU read side,

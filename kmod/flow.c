@@ -103,16 +103,17 @@ static bool lives(const struct flow *flow, const struct tr_flow_era *era)
 	return flow->kind == TR_FLOW_REPLY || flow->verdict_era == era->verdict;
 }
 
-enum tr_flow_kind tr_flow_find(struct tr_flow_table *table,
-			       const struct tr_flow_key *key,
-			       const struct tr_flow_era *era, u32 *rule)
+/* *@used is where it says when the flow was last found. */
+static enum tr_flow_kind look_up(struct tr_flow_table *table,
+				 const struct tr_flow_key *key,
+				 const struct tr_flow_era *era, u32 *rule,
+				 u16 **used)
 {
 	u32 hash = hash_key(table, key), tag = tag_of(hash);
 	struct bucket *b = &table->bucket[hash & table->mask];
 	const struct flow *flow = table->flow[hash & table->mask];
 	enum tr_flow_kind kind;
 	unsigned int seq;
-	u16 now;
 	int i;
 
 	do {
@@ -126,16 +127,35 @@ enum tr_flow_kind tr_flow_find(struct tr_flow_table *table,
 			if (lives(&flow[i], era)) {
 				kind = flow[i].kind;
 				*rule = flow[i].rule;
+				*used = &b->used[i];
 			}
 			break;
 		}
 	} while (read_seqcount_retry(&b->seq, seq));
-
-	now = now_seconds();
-	/* Mostly a read, so that CPUs do not fight for the line. */
-	if (kind != TR_FLOW_FREE && READ_ONCE(b->used[i]) != now)
-		WRITE_ONCE(b->used[i], now);
 	return kind;
+}
+
+enum tr_flow_kind tr_flow_find(struct tr_flow_table *table,
+			       const struct tr_flow_key *key,
+			       const struct tr_flow_era *era, u32 *rule)
+{
+	u16 now = now_seconds(), *used;
+	enum tr_flow_kind kind;
+
+	kind = look_up(table, key, era, rule, &used);
+	/* Mostly a read, so that CPUs do not fight for the line. */
+	if (kind != TR_FLOW_FREE && READ_ONCE(*used) != now)
+		WRITE_ONCE(*used, now);
+	return kind;
+}
+
+enum tr_flow_kind tr_flow_peek(struct tr_flow_table *table,
+			       const struct tr_flow_key *key,
+			       const struct tr_flow_era *era, u32 *rule)
+{
+	u16 *used;
+
+	return look_up(table, key, era, rule, &used);
 }
 
 /*

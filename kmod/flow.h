@@ -70,6 +70,11 @@ enum tr_flow_kind tr_flow_find(struct tr_flow_table *table,
 			       const struct tr_flow_key *key,
 			       const struct tr_flow_era *era, u32 *rule);
 
+/* As tr_flow_find(), but leaves the flow as little used as it is. */
+enum tr_flow_kind tr_flow_peek(struct tr_flow_table *table,
+			       const struct tr_flow_key *key,
+			       const struct tr_flow_era *era, u32 *rule);
+
 /* What tr_flow_add() did. */
 enum tr_flow_added {
 	TR_FLOW_KNOWN, /* it was there */

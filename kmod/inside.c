@@ -67,6 +67,7 @@ unsigned int tr_inside_out(void *priv, struct sk_buff *skb,
 	    tr_sock_owns(&tdev->sock, skb->sk)) {
 		/* A path through the tunnel to the tunnel's own peer. */
 		res.accept = false;
+		res.cause = TAILRACE_CAUSE_DROPPED;
 		res.drop = TAILRACE_DROP_DISCO_INSIDE;
 	}
 	count_flow(tdev, &res);

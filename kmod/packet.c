@@ -73,6 +73,12 @@ static bool icmp6_is_reply(u8 type, u8 code)
 	return false;
 }
 
+bool tr_packet_icmp_is_reply(u8 family, u8 type, u8 code)
+{
+	return family == AF_INET ? icmp4_is_reply(type, code) :
+				   icmp6_is_reply(type, code);
+}
+
 /* The least bytes of a transport header for a protocol to be itself. */
 static u32 transport_min(u8 family, u8 proto)
 {

@@ -25,6 +25,8 @@ struct sk_buff;
  * @proto: IP protocol, TR_PROTO_UNKNOWN or TR_PROTO_FRAGMENT
  * @tcp_flags: byte 13 of the TCP header, 0 for other protocols
  * @icmp_reply: ICMPv4 in IPv4 or ICMPv6 in IPv6, an echo response or an error
+ * @question: what would become of such a packet; no flow is entered or kept
+ *	for it, nothing counted
  * @sport: host byte order; TCP, UDP and SCTP, 0 for others
  * @dport: likewise
  * @len: bytes from the IP header on; 0 is WireGuard's keepalive
@@ -42,6 +44,7 @@ struct tr_packet {
 	u8 proto;
 	u8 tcp_flags;
 	bool icmp_reply;
+	bool question;
 	u16 sport;
 	u16 dport;
 	u32 len;
@@ -60,6 +63,16 @@ struct tr_packet {
  * @pkt->proto TR_PROTO_UNKNOWN. Any context.
  */
 void tr_packet_parse(const struct sk_buff *skb, struct tr_packet *pkt);
+
+/**
+ * tr_packet_icmp_is_reply() - whether ICMP is let in without a rule
+ * @family: of the IP header, AF_INET with ICMPv4 or AF_INET6 with ICMPv6
+ * @type: of at least 8 bytes of ICMP
+ * @code: likewise
+ *
+ * Return: true for an echo response or an error.
+ */
+bool tr_packet_icmp_is_reply(u8 family, u8 type, u8 code);
 
 /**
  * tr_packet_is_syn() - whether a TCP packet asks for a new connection

@@ -25,6 +25,9 @@
 #define TAILRACE_MAX_RULE_ADDRS 1048576 /* in a policy; also of all peers */
 #define TAILRACE_MAX_CAPS 256 /* of one rule or one peer */
 #define TAILRACE_MAX_TSMP 64 /* bytes after the IP header */
+#define TAILRACE_MAX_TRACES 4 /* of one device, -EBUSY past it */
+#define TAILRACE_TRACE_RATE 1000 /* verdicts a second, unless asked for more */
+#define TAILRACE_TRACE_RATE_MAX 100000
 
 enum tailrace_addr_kind {
 	TAILRACE_ADDR_ANY, /* every IPv4 and every IPv6 address */
@@ -93,6 +96,49 @@ enum tailrace_drop {
 	__TAILRACE_DROP_MAX
 };
 
+/* What let a packet pass. */
+enum tailrace_cause {
+	TAILRACE_CAUSE_DROPPED, /* nothing: enum tailrace_drop says why */
+	TAILRACE_CAUSE_RULE, /* a rule, looked up for this packet */
+	TAILRACE_CAUSE_CACHE, /* a rule, remembered from an earlier packet */
+	TAILRACE_CAUSE_REPLY, /* it answers what this host has sent */
+	TAILRACE_CAUSE_STATELESS, /* TCP but SYN, ICMP replies, errors, TSMP */
+	TAILRACE_CAUSE_FRAGMENT, /* a later fragment */
+	TAILRACE_CAUSE_KEEPALIVE, /* WireGuard's, empty */
+	TAILRACE_CAUSE_OUTBOUND, /* this host may send what it likes */
+};
+
+/* Bits of TAILRACE_A_TRACE_FLAGS and of tailrace_verdict.flags. */
+enum tailrace_trace_flags {
+	TAILRACE_TRACE_IN = 1 << 0, /* from a peer */
+	TAILRACE_TRACE_OUT = 1 << 1, /* to a peer */
+	TAILRACE_TRACE_ACCEPT = 1 << 2,
+	TAILRACE_TRACE_DROP = 1 << 3,
+};
+
+/* The filter's verdict on one packet. Addresses: IPv4 uses the first four. */
+struct tailrace_verdict {
+	__u64 time; /* ns since 1970 */
+	__u32 rule; /* id, if the cause is RULE or CACHE */
+	__u32 generation; /* of the policy; 0: there was none */
+	__u32 peer; /* id; 0: nobody's address */
+	__u32 len; /* bytes from the IP header on */
+	__u16 packets; /* that GRO has made one of, or GSO will make of it */
+	__u8 flags; /* enum tailrace_trace_flags, two of them */
+	__u8 drop; /* enum tailrace_drop, unless accepted */
+	__u8 cause; /* enum tailrace_cause */
+	__u8 family; /* AF_INET, AF_INET6; 0: neither, without addresses */
+	__u8 proto; /* IP protocol; 0: malformed; 255: a later fragment */
+	__u8 tcp_flags; /* byte 13 of the header */
+	__u8 icmp_type; /* ICMP in IPv4, ICMPv6 in IPv6 */
+	__u8 icmp_code;
+	__u16 sport; /* TCP, UDP and SCTP; host byte order */
+	__u16 dport;
+	__u16 reserved;
+	__u8 src[16];
+	__u8 dst[16];
+};
+
 enum tailrace_cmd {
 	TAILRACE_CMD_UNSPEC,
 	/* Attach to a WireGuard device: DEVICE_IFINDEX, DEVICE_PORT. */
@@ -145,6 +191,19 @@ enum tailrace_cmd {
 	 * (IP protocol 99) through the tunnel.
 	 */
 	TAILRACE_CMD_TSMP_SEND,
+	/*
+	 * The TRACE set but VERDICTS and what was lost: from here on verdicts that
+	 * match all that is given come to the calling socket, until it stops
+	 * that, closes, or the device goes. One trace a socket and device.
+	 */
+	TAILRACE_CMD_TRACE_START,
+	/* TRACE_IFINDEX. What is still to be said comes before the answer. */
+	TAILRACE_CMD_TRACE_STOP,
+	/*
+	 * do: the VERDICT set but RESULT: what the filter would say to such a
+	 * packet now. Replies with RESULT; no flow is entered or kept alive.
+	 */
+	TAILRACE_CMD_VERDICT_GET,
 
 	/* Events, multicast group "events". */
 
@@ -163,6 +222,12 @@ enum tailrace_cmd {
 	TAILRACE_CMD_STATE_NTF,
 	/* EVENT_IFINDEX: events were lost, dump what you depend on. */
 	TAILRACE_CMD_RESYNC_NTF,
+
+	/*
+	 * To the socket that traces: TRACE_IFINDEX, TRACE_VERDICTS, how many were
+	 * lost so far, and TRACE_ENDED in the last when the device is gone.
+	 */
+	TAILRACE_CMD_TRACE_NTF,
 
 	__TAILRACE_CMD_MAX
 };
@@ -294,5 +359,48 @@ enum {
 	__TAILRACE_A_EVENT_MAX
 };
 #define TAILRACE_A_EVENT_MAX (__TAILRACE_A_EVENT_MAX - 1)
+
+enum {
+	TAILRACE_A_TRACE_UNSPEC,
+	TAILRACE_A_TRACE_IFINDEX, /* u32 */
+	TAILRACE_A_TRACE_RATE, /* u32, 1 .. TAILRACE_TRACE_RATE_MAX a second */
+	/* Of a pair of flags that has neither bit both are meant. */
+	TAILRACE_A_TRACE_FLAGS, /* u32, enum tailrace_trace_flags */
+	TAILRACE_A_TRACE_PROTO, /* u8, as in struct tailrace_verdict */
+	TAILRACE_A_TRACE_SRC, /* struct tailrace_addr */
+	TAILRACE_A_TRACE_DST, /* struct tailrace_addr */
+	TAILRACE_A_TRACE_HOST, /* struct tailrace_addr: source or destination */
+	TAILRACE_A_TRACE_SPORT, /* u16 */
+	TAILRACE_A_TRACE_DPORT, /* u16 */
+	TAILRACE_A_TRACE_PORT, /* u16, source or destination */
+	TAILRACE_A_TRACE_PEER, /* u32 */
+	TAILRACE_A_TRACE_REASON, /* u32, enum tailrace_drop */
+	TAILRACE_A_TRACE_RULE, /* u32, id */
+	TAILRACE_A_TRACE_VERDICTS, /* struct tailrace_verdict[] */
+	TAILRACE_A_TRACE_LOST_RATE, /* u64, over the rate */
+	TAILRACE_A_TRACE_LOST_RING, /* u64, faster than they could be sent */
+	TAILRACE_A_TRACE_LOST_SOCKET, /* u64, no room in the receiver's buffer */
+	TAILRACE_A_TRACE_ENDED, /* flag */
+	TAILRACE_A_TRACE_PAD,
+	__TAILRACE_A_TRACE_MAX
+};
+#define TAILRACE_A_TRACE_MAX (__TAILRACE_A_TRACE_MAX - 1)
+
+enum {
+	TAILRACE_A_VERDICT_UNSPEC,
+	TAILRACE_A_VERDICT_IFINDEX, /* u32 */
+	TAILRACE_A_VERDICT_SRC, /* 4 or 16 bytes, network byte order */
+	TAILRACE_A_VERDICT_DST, /* same length */
+	TAILRACE_A_VERDICT_PROTO, /* u8 */
+	TAILRACE_A_VERDICT_SPORT, /* u16, host byte order */
+	TAILRACE_A_VERDICT_DPORT, /* u16, host byte order */
+	TAILRACE_A_VERDICT_TCP_FLAGS, /* u8; absent: SYN */
+	TAILRACE_A_VERDICT_ICMP_TYPE, /* u8; absent: an echo request */
+	TAILRACE_A_VERDICT_ICMP_CODE, /* u8 */
+	TAILRACE_A_VERDICT_OUT, /* flag: to a peer rather than from one */
+	TAILRACE_A_VERDICT_RESULT, /* struct tailrace_verdict */
+	__TAILRACE_A_VERDICT_MAX
+};
+#define TAILRACE_A_VERDICT_MAX (__TAILRACE_A_VERDICT_MAX - 1)
 
 #endif /* _UAPI_TAILRACE_H */
