@@ -9,9 +9,9 @@
 
 #include "coord/coord_internal.h"
 #include "coord/derpmap.h"
-#include "coord/metrics.h"
 #include "lib/file.h"
 #include "lib/log.h"
+#include "lib/metrics.h"
 #include "lib/util.h"
 
 #define KEY_FILE_MAX 256

@@ -6,9 +6,9 @@
 
 #include "coord/coord_internal.h"
 #include "coord/map_request.h"
-#include "coord/metrics.h"
 #include "lib/json.h"
 #include "lib/log.h"
+#include "lib/metrics.h"
 #include "lib/util.h"
 
 /* What is asked of the server, path by path. */

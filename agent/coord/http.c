@@ -12,8 +12,8 @@
 #include <utlist.h>
 
 #include "coord/conn.h"
-#include "coord/metrics.h"
 #include "lib/log.h"
+#include "lib/metrics.h"
 
 #define BACKLOG 4096
 /* Accepted in one turn: those that are here already have their turn, too. */

@@ -170,7 +170,7 @@ void http_server_close_machine(struct http_server *s,
 			       const struct key *machine, const char *why);
 
 struct metrics;
-/* Appends the transport's own metrics (coord/metrics.h). */
+/* Appends the transport's own metrics (lib/metrics.h). */
 void http_server_metrics(const struct http_server *s, struct metrics *m);
 
 #endif

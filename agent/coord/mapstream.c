@@ -8,7 +8,7 @@
 #include "control/backoff.h"
 #include "coord/http.h"
 #include "coord/map_response.h"
-#include "coord/metrics.h"
+#include "lib/metrics.h"
 #include "lib/util.h"
 
 #define KEEP_ALIVE_MIN_MS 50000

@@ -10,8 +10,8 @@
 #include "coord-client.h"
 #include "coord-model.h"
 #include "coord/coord.h"
-#include "coord/metrics.h"
 #include "engine/netmap.h"
+#include "lib/metrics.h"
 #include "tap.h"
 
 #define CROWD 200

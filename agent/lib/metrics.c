@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-#include "coord/metrics.h"
+#include "lib/metrics.h"
 
 #include <dirent.h>
 #include <inttypes.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-#ifndef COORD_METRICS_H
-#define COORD_METRICS_H
+#ifndef LIB_METRICS_H
+#define LIB_METRICS_H
 
 #include <stddef.h>
 #include <stdint.h>
