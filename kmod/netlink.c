@@ -189,6 +189,7 @@ static int fill_stats(struct sk_buff *skb, struct tr_device *tdev)
 		return -EMSGSIZE;
 	for (i = TAILRACE_A_STATS_IFINDEX + 1; i <= TAILRACE_A_STATS_MAX; i++) {
 		if (i != TAILRACE_A_STATS_DROP && i != TAILRACE_A_STATS_PAD &&
+		    i != TAILRACE_A_STATS_PATHS &&
 		    nla_put_u64_64bit(skb, i, sum.n[i], TAILRACE_A_STATS_PAD))
 			return -EMSGSIZE;
 	}

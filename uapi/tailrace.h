@@ -16,6 +16,7 @@
 #define TAILRACE_FAMILY_NAME "tailrace"
 #define TAILRACE_FAMILY_VERSION 1
 #define TAILRACE_MCGRP_EVENTS "events"
+#define TAILRACE_MCGRP_FLOWS "flows"
 
 /* Limits. A request past one is refused with -E2BIG. */
 #define TAILRACE_MAX_PEERS 65536
@@ -94,6 +95,74 @@ enum tailrace_drop {
 	TAILRACE_DROP_TSMP_OUT, /* only the agent sends TSMP */
 	TAILRACE_DROP_DISCO_INSIDE, /* our own disco looped through the tunnel */
 	__TAILRACE_DROP_MAX
+};
+
+/* How a peer is reached; index of the PATHS attributes. */
+enum tailrace_path {
+	TAILRACE_PATH_DERP, /* relayed: its endpoint is of 127.0.0.0/8 */
+	TAILRACE_PATH_DIRECT4,
+	TAILRACE_PATH_DIRECT6,
+	__TAILRACE_PATH_MAX
+};
+
+/*
+ * What came and went by a path. Inbound these are WireGuard's packets, of any
+ * type, with the bytes of their UDP payload, by the endpoint they came from.
+ * Outbound they are packets inside the tunnel, with bytes from the IP header
+ * on, by the canonical endpoint that the peer had; WireGuard adds 32 to 47
+ * bytes to each.
+ */
+struct tailrace_path_counters {
+	__u64 rx_packets;
+	__u64 rx_bytes;
+	__u64 tx_packets;
+	__u64 tx_bytes;
+};
+
+/* Bits of tailrace_flow_record.flags. */
+enum tailrace_flow_flags {
+	TAILRACE_FLOW_DROPPED = 1 << 0, /* its packets were, see .drop */
+	TAILRACE_FLOW_BY_RULE = 1 << 1, /* .rule has let it in */
+	TAILRACE_FLOW_OUTBOUND = 1 << 2, /* its first packet was to the peer */
+};
+
+/* Why a flow record was made. */
+enum tailrace_flow_end {
+	TAILRACE_FLOW_END_NONE, /* the flow goes on */
+	TAILRACE_FLOW_END_CLOSED, /* TCP: FIN both ways, RST, or a new SYN */
+	TAILRACE_FLOW_END_IDLE, /* TCP: 300 s of silence, others: 30 s */
+	TAILRACE_FLOW_END_EVICTED, /* its place was needed */
+	TAILRACE_FLOW_END_OFF, /* records off, or the device detached */
+};
+
+/*
+ * What a flow did inside the tunnel since its last record. Packets of the same
+ * addresses, ports and protocol that were dropped, and for another reason
+ * each, are flows of their own; so the sums over all records are the device's
+ * counters FILTER_IN, FILTER_OUT and DROP.
+ */
+struct tailrace_flow_record {
+	__u64 start; /* Unix time in ns of the flow's first packet */
+	__u64 last; /* of its last one */
+	__u64 rx_packets;
+	__u64 rx_bytes; /* from the IP header on */
+	__u64 tx_packets;
+	__u64 tx_bytes;
+	__u8 local[16]; /* IPv4 as ::ffff:a.b.c.d */
+	__u8 remote[16];
+	__u16 local_port; /* host byte order; 0 in protocols without ports */
+	__u16 remote_port;
+	__u8 family; /* AF_INET or AF_INET6; 0: neither */
+	__u8 proto; /* IP protocol; 0: malformed, 255: later fragments */
+	__u8 flags; /* enum tailrace_flow_flags */
+	__u8 end; /* enum tailrace_flow_end */
+	__u8 drop; /* enum tailrace_drop */
+	__u8 rx_tcp_flags; /* all that were seen since start */
+	__u8 tx_tcp_flags;
+	__u8 reserved;
+	__u32 rule; /* id */
+	__u32 peer; /* 0: unknown */
+	__u32 generation; /* of the policy, 0: none */
 };
 
 /* What let a packet pass. */
@@ -229,6 +298,12 @@ enum tailrace_cmd {
 	 */
 	TAILRACE_CMD_TRACE_NTF,
 
+	/*
+	 * FLOW_IFINDEX, FLOW_RECORDS; multicast group "flows". Of flows that
+	 * have ended and, every DEVICE_RECORDS seconds, of those that go on.
+	 */
+	TAILRACE_CMD_FLOW_NTF,
+
 	__TAILRACE_CMD_MAX
 };
 #define TAILRACE_CMD_MAX (__TAILRACE_CMD_MAX - 1)
@@ -244,6 +319,11 @@ enum {
 	TAILRACE_A_DEVICE_PEERS, /* u32 */
 	TAILRACE_A_DEVICE_FLOWS, /* u32, in the flow table now */
 	TAILRACE_A_DEVICE_FLOWS_MAX, /* u32 */
+	/*
+	 * Seconds between two records of a flow that goes on, up to 86400; 0:
+	 * no records, as at first.
+	 */
+	TAILRACE_A_DEVICE_RECORDS, /* u32 */
 	__TAILRACE_A_DEVICE_MAX
 };
 #define TAILRACE_A_DEVICE_MAX (__TAILRACE_A_DEVICE_MAX - 1)
@@ -266,6 +346,13 @@ enum {
 	TAILRACE_A_RULE_SRC, /* struct tailrace_addr[] */
 	TAILRACE_A_RULE_SRC_CAPS, /* u32[], capabilities of the source peer */
 	TAILRACE_A_RULE_DST, /* struct tailrace_dst[] */
+	/*
+	 * Packets that the rule has let in, by a lookup or from the cache; of
+	 * TCP, what opens connections. Goes on when a policy is replaced by one
+	 * with a rule of the same id and contents, in their order.
+	 */
+	TAILRACE_A_RULE_HITS, /* u64, dumps only */
+	TAILRACE_A_RULE_PAD,
 	__TAILRACE_A_RULE_MAX
 };
 #define TAILRACE_A_RULE_MAX (__TAILRACE_A_RULE_MAX - 1)
@@ -311,6 +398,8 @@ enum {
 	TAILRACE_A_PEER_DISCO, /* the peer's public key */
 	TAILRACE_A_PEER_DISCO_OWN, /* our public key */
 	TAILRACE_A_PEER_DISCO_SHARED, /* their precomputed box key; not dumped */
+	/* Inbound since the peer has aliases; dumps only. */
+	TAILRACE_A_PEER_PATHS, /* struct tailrace_path_counters[__TAILRACE_PATH_MAX] */
 	__TAILRACE_A_PEER_MAX
 };
 #define TAILRACE_A_PEER_MAX (__TAILRACE_A_PEER_MAX - 1)
@@ -337,6 +426,9 @@ enum {
 	TAILRACE_A_STATS_PAD,
 	TAILRACE_A_STATS_STEER_PONGS, /* u64, of STEER_NO_SOCKET: answered pings */
 	TAILRACE_A_STATS_STEER_PORTMAP, /* u64, NAT-PMP and PCP replies */
+	TAILRACE_A_STATS_RECORDS_LOST, /* u64, flow records that nobody got */
+	/* Over all peers that there ever were. */
+	TAILRACE_A_STATS_PATHS, /* struct tailrace_path_counters[__TAILRACE_PATH_MAX] */
 	__TAILRACE_A_STATS_MAX
 };
 #define TAILRACE_A_STATS_MAX (__TAILRACE_A_STATS_MAX - 1)
@@ -402,5 +494,13 @@ enum {
 	__TAILRACE_A_VERDICT_MAX
 };
 #define TAILRACE_A_VERDICT_MAX (__TAILRACE_A_VERDICT_MAX - 1)
+
+enum {
+	TAILRACE_A_FLOW_UNSPEC,
+	TAILRACE_A_FLOW_IFINDEX, /* u32 */
+	TAILRACE_A_FLOW_RECORDS, /* struct tailrace_flow_record[] */
+	__TAILRACE_A_FLOW_MAX
+};
+#define TAILRACE_A_FLOW_MAX (__TAILRACE_A_FLOW_MAX - 1)
 
 #endif /* _UAPI_TAILRACE_H */

@@ -51,10 +51,14 @@ def constant(text):
 C_TYPES = {'u8': '__u8', 'u16': '__u16', 'u32': '__u32', 'u64': '__u64'}
 
 
+def tag(prefix, name):
+    return prefix + '_' + name.replace('-', '_')
+
+
 def member(one):
     name = one['name'].replace('-', '_')
     if 'struct' in one:
-        return 'struct tailrace_%s %s' % (one['struct'], name)
+        return 'struct %s %s' % (tag('tailrace', one['struct']), name)
     if one['type'] == 'binary':
         return '__u8 %s[%d]' % (name, one['len'])
     if one.get('byte-order') == 'big-endian':
@@ -63,7 +67,7 @@ def member(one):
 
 
 def struct(one):
-    ours, theirs = ('struct %s_%s' % (p, one['name'])
+    ours, theirs = ('struct ' + tag(p, one['name'])
                     for p in ('spec', 'tailrace'))
     yield '%s { %s; };' % (ours, '; '.join(map(member, one['members'])))
     yield '_Static_assert(sizeof(%s) == sizeof(%s), "size");' % (ours, theirs)
@@ -99,9 +103,10 @@ def in_words(one):
     """How the header's comment has to begin."""
     if 'sub-type' in one:
         sub = one['sub-type']
-        return (sub if sub in C_TYPES else 'struct tailrace_' + sub) + '['
+        return (sub if sub in C_TYPES else
+                'struct ' + tag('tailrace', sub)) + '['
     if 'struct' in one:
-        return 'struct tailrace_' + one['struct']
+        return 'struct ' + tag('tailrace', one['struct'])
     if one['type'] == 'nest':
         return 'nest of TAILRACE_A_' + constant(one['nested-attributes'])
     if one['type'] == 'binary':
@@ -149,12 +154,13 @@ open_ops = [one['name'] for one in ops['list'] if 'event' not in one and
             one.get('flags') != ['uns-admin-perm']]
 ok(not open_ops, 'every request needs a privilege', '\n'.join(open_ops))
 
-names = {'TAILRACE_FAMILY_NAME', 'TAILRACE_FAMILY_VERSION',
-         'TAILRACE_MCGRP_EVENTS'}
+groups = [one['name'] for one in spec['mcast-groups']['list']]
+names = {'TAILRACE_FAMILY_NAME', 'TAILRACE_FAMILY_VERSION'} | {
+    'TAILRACE_MCGRP_' + constant(name) for name in groups}
 holds('names', '_Static_assert(!__builtin_strcmp(TAILRACE_FAMILY_NAME, "%s")'
       ', "");' % spec['name'],
-      '_Static_assert(!__builtin_strcmp(TAILRACE_MCGRP_EVENTS, "%s"), "");'
-      % spec['mcast-groups']['list'][0]['name'])
+      *('_Static_assert(!__builtin_strcmp(TAILRACE_MCGRP_%s, "%s"), "");'
+        % (constant(name), name) for name in groups))
 code = re.sub(r'/\*.*?\*/', '', header, flags=re.S)
 there = {name for name in re.findall(r'\bTAILRACE_\w+', code)
          if not name.endswith('_UNSPEC')}
