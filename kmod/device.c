@@ -77,14 +77,41 @@ enum tailrace_state tr_device_state(struct tr_device *tdev)
 {
 	if (!rcu_access_pointer(tdev->filter.policy))
 		return TAILRACE_STATE_CLOSED;
-	return tr_sock_is_alive(&tdev->sock) ? TAILRACE_STATE_ACTIVE :
-					       TAILRACE_STATE_ORPHANED;
+	if (tr_sock_is_alive(&tdev->sock))
+		return TAILRACE_STATE_ACTIVE;
+	return READ_ONCE(tdev->filter.expired) ? TAILRACE_STATE_EXPIRED :
+						 TAILRACE_STATE_ORPHANED;
+}
+
+/*
+ * Of several at once the last one to come here decides, and that by what is
+ * true then: an agent's new socket wins over a tick that did not see it yet.
+ */
+static void update_expired(struct tr_device *tdev)
+{
+	time64_t now = ktime_get_boottime_seconds();
+	bool expired = false;
+
+	spin_lock(&tdev->stale_lock);
+	if (!rcu_access_pointer(tdev->filter.policy) ||
+	    tr_sock_is_alive(&tdev->sock)) {
+		tdev->orphaned_since = 0;
+	} else {
+		if (!tdev->orphaned_since)
+			tdev->orphaned_since = max_t(time64_t, now, 1);
+		expired = tdev->max_stale &&
+			  now - tdev->orphaned_since >= tdev->max_stale;
+	}
+	WRITE_ONCE(tdev->filter.expired, expired);
+	spin_unlock(&tdev->stale_lock);
 }
 
 void tr_device_announce(struct tr_device *tdev)
 {
-	enum tailrace_state state = tr_device_state(tdev);
+	enum tailrace_state state;
 
+	update_expired(tdev);
+	state = tr_device_state(tdev);
 	if (xchg(&tdev->state, state) != state)
 		tr_event_state(&tdev->events, state);
 }
@@ -125,6 +152,14 @@ int tr_device_set_port(struct tr_device *tdev, __be16 port,
 	WRITE_ONCE(tdev->port, port);
 	tr_sock_set_port(&tdev->sock, port);
 	return 0;
+}
+
+void tr_device_set_max_stale(struct tr_device *tdev, u32 seconds)
+{
+	spin_lock(&tdev->stale_lock);
+	tdev->max_stale = seconds;
+	spin_unlock(&tdev->stale_lock);
+	tr_device_announce(tdev);
 }
 
 static void peer_active(struct tr_peers *peers, struct tr_peer *peer)
@@ -190,6 +225,7 @@ static struct tr_device *create(struct tr_net *tn, struct net_device *dev,
 	tdev->serial = ++serial; /* under RTNL */
 	tdev->port = port;
 	tdev->state = TAILRACE_STATE_CLOSED;
+	spin_lock_init(&tdev->stale_lock);
 	tr_sock_init(&tdev->sock);
 	tr_ratelimit_init(&tdev->limit, AGENT_RATE, AGENT_BURST);
 	tr_events_init(&tdev->events, tn->net, dev->ifindex);

@@ -47,6 +47,10 @@ struct tr_net {
  * @serial: no two attachments have the same
  * @port: WireGuard's, on all addresses of @tn's namespace
  * @state: as last announced
+ * @stale_lock: @max_stale, @orphaned_since and writers of filter.expired
+ * @max_stale: seconds a policy stays in force without an agent, 0: for ever
+ * @orphaned_since: seconds of CLOCK_BOOTTIME, 0: there is an agent, or no
+ *	policy yet
  * @stats: counters
  * @sock: the agent's
  * @limit: what reaches it
@@ -69,6 +73,9 @@ struct tr_device {
 	u64 serial;
 	__be16 port;
 	enum tailrace_state state;
+	spinlock_t stale_lock;
+	u32 max_stale;
+	time64_t orphaned_since;
 	struct tr_stats __percpu *stats;
 	struct tr_sock sock;
 	struct tr_ratelimit limit;
@@ -149,10 +156,25 @@ static inline struct tr_device *tr_device_by_dev(struct tr_net *tn,
 	return NULL;
 }
 
+/**
+ * tr_device_set_max_stale() - bound the time without an agent
+ * @tdev: device
+ * @seconds: after which nothing passes until there is an agent; 0: never
+ *
+ * Counted from when the last agent's socket went, or the policy came into
+ * force without one, and not from now: what is over the new bound expires at
+ * once, what is not any more revives. Time asleep counts; what comes due then
+ * is noticed in the second after. Process context.
+ */
+void tr_device_set_max_stale(struct tr_device *tdev, u32 seconds);
+
 /* Any context. */
 enum tailrace_state tr_device_state(struct tr_device *tdev);
 
-/* Tells the agent if the state has changed. Any context. */
+/*
+ * After whatever may change the state, and every second: puts it in force, and
+ * tells the agent if it is another one. Process context.
+ */
 void tr_device_announce(struct tr_device *tdev);
 
 #endif

@@ -268,6 +268,8 @@ bool tr_filter_in(struct tr_filter *filter, struct tr_peers *peers,
 	if (!policy)
 		return drop(res, TAILRACE_DROP_NO_POLICY);
 	res->generation = policy->generation;
+	if (READ_ONCE(filter->expired))
+		return drop(res, TAILRACE_DROP_EXPIRED);
 	if (precheck(pkt, res))
 		return res->accept;
 	if (!tr_classifier_is_local(&policy->classifier, pkt))
@@ -294,6 +296,8 @@ bool tr_filter_out(struct tr_filter *filter, struct tr_peers *peers,
 	if (!policy)
 		return drop(res, TAILRACE_DROP_NO_POLICY);
 	res->generation = policy->generation;
+	if (READ_ONCE(filter->expired))
+		return drop(res, TAILRACE_DROP_EXPIRED);
 	if (pkt->proto == TR_PROTO_TSMP)
 		return drop(res, TAILRACE_DROP_TSMP_OUT);
 	if (precheck(pkt, res))

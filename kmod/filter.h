@@ -22,10 +22,12 @@ struct tr_policy;
  * @policy: NULL until the first commit: everything is dropped
  * @flows: of peers that are not jailed, and cached verdicts
  * @jail: flows of jailed peers
+ * @expired: the policy is too old to be trusted: everything is dropped
  * @generation: of @policy, 0 before the first; written by the committer
  */
 struct tr_filter {
 	struct tr_policy __rcu *policy;
+	bool expired;
 	struct tr_flow_table *flows;
 	struct tr_flow_table *jail;
 	u32 generation;

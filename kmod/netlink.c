@@ -10,6 +10,7 @@ static const struct nla_policy device_attrs[TAILRACE_A_DEVICE_MAX + 1] = {
 	[TAILRACE_A_DEVICE_IFINDEX] = NLA_POLICY_MIN(NLA_U32, 1),
 	[TAILRACE_A_DEVICE_PORT] = NLA_POLICY_MIN(NLA_U16, 1),
 	[TAILRACE_A_DEVICE_FD] = NLA_POLICY_MIN(NLA_S32, 0),
+	[TAILRACE_A_DEVICE_MAX_STALE] = { .type = NLA_U32 },
 };
 
 static int dev_attach(struct sk_buff *skb, struct genl_info *info)
@@ -62,18 +63,26 @@ static int dev_detach(struct sk_buff *skb, struct genl_info *info)
 static int dev_set(struct sk_buff *skb, struct genl_info *info)
 {
 	struct tr_net *tn = tr_device_net(genl_info_net(info));
+	const struct nlattr *port = info->attrs[TAILRACE_A_DEVICE_PORT];
+	const struct nlattr *stale = info->attrs[TAILRACE_A_DEVICE_MAX_STALE];
 	struct tr_device *tdev;
-	int ret;
+	int ret = 0;
 
 	TR_REQUIRE(info->attrs, info->extack, TAILRACE_A_DEVICE_IFINDEX);
-	TR_REQUIRE(info->attrs, info->extack, TAILRACE_A_DEVICE_PORT);
+	if (!port && !stale) {
+		NL_SET_ERR_MSG(info->extack, "nothing to set");
+		return -EINVAL;
+	}
 	tdev = tr_netlink_lock(tn, info->attrs[TAILRACE_A_DEVICE_IFINDEX],
 			       info->extack);
 	if (!tdev)
 		return -ENODEV;
-	ret = tr_device_set_port(
-		tdev, htons(nla_get_u16(info->attrs[TAILRACE_A_DEVICE_PORT])),
-		info->extack);
+	/* What may fail comes first: all or nothing. */
+	if (port)
+		ret = tr_device_set_port(tdev, htons(nla_get_u16(port)),
+					 info->extack);
+	if (!ret && stale)
+		tr_device_set_max_stale(tdev, nla_get_u32(stale));
 	mutex_unlock(&tn->lock);
 	return ret;
 }
@@ -94,7 +103,9 @@ static int fill_device(struct sk_buff *skb, struct tr_device *tdev)
 	    nla_put_u32(skb, TAILRACE_A_DEVICE_FLOWS,
 			tr_filter_flows(&tdev->filter)) ||
 	    nla_put_u32(skb, TAILRACE_A_DEVICE_FLOWS_MAX,
-			tr_filter_flows_max(&tdev->filter)))
+			tr_filter_flows_max(&tdev->filter)) ||
+	    nla_put_u32(skb, TAILRACE_A_DEVICE_MAX_STALE,
+			READ_ONCE(tdev->max_stale)))
 		return -EMSGSIZE;
 	return 0;
 }

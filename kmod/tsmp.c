@@ -180,6 +180,7 @@ bool tr_tsmp_reject(struct tr_tsmp *tsmp, struct sk_buff *skb,
 	case TAILRACE_DROP_LINK_LOCAL:
 	case TAILRACE_DROP_TSMP_OUT:
 	case TAILRACE_DROP_DISCO_INSIDE:
+	case TAILRACE_DROP_EXPIRED:
 	case __TAILRACE_DROP_MAX:
 		return false;
 	}

@@ -66,6 +66,7 @@ enum tailrace_state {
 	TAILRACE_STATE_CLOSED, /* attached, no policy yet: nothing passes */
 	TAILRACE_STATE_ACTIVE, /* policy in force, agent's socket alive */
 	TAILRACE_STATE_ORPHANED, /* policy in force, no agent's socket */
+	TAILRACE_STATE_EXPIRED, /* the same for MAX_STALE: nothing passes */
 };
 
 /* Bits of TAILRACE_A_POLICY_FLAGS. */
@@ -94,6 +95,7 @@ enum tailrace_drop {
 	TAILRACE_DROP_JAILED,
 	TAILRACE_DROP_TSMP_OUT, /* only the agent sends TSMP */
 	TAILRACE_DROP_DISCO_INSIDE, /* our own disco looped through the tunnel */
+	TAILRACE_DROP_EXPIRED, /* no agent for MAX_STALE */
 	__TAILRACE_DROP_MAX
 };
 
@@ -214,7 +216,10 @@ enum tailrace_cmd {
 	TAILRACE_CMD_DEV_ATTACH,
 	/* Restore the device: DEVICE_IFINDEX. */
 	TAILRACE_CMD_DEV_DETACH,
-	/* WireGuard's port has changed: DEVICE_IFINDEX, DEVICE_PORT. */
+	/*
+	 * DEVICE_IFINDEX and any of DEVICE_PORT (WireGuard's has changed) and
+	 * DEVICE_MAX_STALE.
+	 */
 	TAILRACE_CMD_DEV_SET,
 	/* do: DEVICE_IFINDEX; dump: all. Replies with the whole DEVICE set. */
 	TAILRACE_CMD_DEV_GET,
@@ -324,6 +329,7 @@ enum {
 	 * no records, as at first.
 	 */
 	TAILRACE_A_DEVICE_RECORDS, /* u32 */
+	TAILRACE_A_DEVICE_MAX_STALE, /* u32, s without an agent; 0: any time */
 	__TAILRACE_A_DEVICE_MAX
 };
 #define TAILRACE_A_DEVICE_MAX (__TAILRACE_A_DEVICE_MAX - 1)

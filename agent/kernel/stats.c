@@ -80,6 +80,7 @@ static const char *const drop_names[__TAILRACE_DROP_MAX] = {
 	[TAILRACE_DROP_JAILED] = "jailed",
 	[TAILRACE_DROP_TSMP_OUT] = "tsmp_out",
 	[TAILRACE_DROP_DISCO_INSIDE] = "disco_inside",
+	[TAILRACE_DROP_EXPIRED] = "expired",
 };
 
 static void add_counters(struct json_object *to, const struct nlattr **tb,

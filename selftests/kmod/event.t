@@ -18,9 +18,7 @@ def ping(count=1):
 
 
 def state(note):
-    names = {C['TAILRACE_STATE_' + s]: s
-             for s in ('CLOSED', 'ACTIVE', 'ORPHANED')}
-    return note and names[note.num('DEVICE_STATE')]
+    return note and STATES[note.num('DEVICE_STATE')]
 
 
 m.attach('wg0', 41641)

@@ -308,6 +308,16 @@ seconds = time.monotonic() - start
 pongs = m.stat('wg0', 'STEER_PONGS') - pongs
 ok(0 < pongs <= 1024 + 512 * (seconds + 1), 'a flood is limited')
 print('# %d of 5000 answered in %.1f s' % (pongs, seconds))
+
+# A policy that nobody looks after for too long is not helped along.
+time.sleep(3)
+m.set_max_stale('wg0', 1)
+same(m.state('wg0'), 'EXPIRED', 'without an agent for too long')
+silent('there is no answer any more', [peer.ping(own, bytes(12))], probe=False)
+m.set_max_stale('wg0', 0)
+same(m.state('wg0'), 'ORPHANED', 'not too long any more')
+answered('and there is one again')
+
 # And then the device goes, and the module.
 noise = subprocess.Popen(['ip', 'netns', 'exec', 'b', sys.executable, '-c', '''
 import socket, sys

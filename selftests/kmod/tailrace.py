@@ -39,6 +39,8 @@ def _constants():
 
 
 C = _constants()
+STATES = {C['TAILRACE_STATE_' + s]: s
+          for s in ('CLOSED', 'ACTIVE', 'ORPHANED', 'EXPIRED')}
 
 # Time limits are for giving up, not for judging; scripts/vm knows which kernel
 # needs longer ones.
@@ -256,10 +258,12 @@ class Module:
         return self.nl.do('DEV_GET', u32(C['TAILRACE_A_DEVICE_IFINDEX'],
                                          index(dev)))[0]
 
+    def set_max_stale(self, dev, seconds):
+        self.nl.do('DEV_SET', u32(C['TAILRACE_A_DEVICE_IFINDEX'], index(dev)),
+                   u32(C['TAILRACE_A_DEVICE_MAX_STALE'], seconds))
+
     def state(self, dev):
-        states = {C['TAILRACE_STATE_' + s]: s
-                  for s in ('CLOSED', 'ACTIVE', 'ORPHANED')}
-        return states[self.get(dev).num('DEVICE_STATE')]
+        return STATES[self.get(dev).num('DEVICE_STATE')]
 
     def devices(self):
         return self.nl.dump('DEV_GET')

@@ -463,6 +463,20 @@ static void test_generations(void)
 	tap_ok(commit(NULL, 0, 0) == 1, "and never are 0");
 }
 
+static void test_expired(void)
+{
+	WRITE_ONCE(filter.expired, true);
+	tap_ok(in(TCP, ORDINARY, US, 80) == TAILRACE_DROP_EXPIRED &&
+	       packet(true, TCP, ORDINARY, US, 1, 1, 0x10) ==
+		       TAILRACE_DROP_EXPIRED &&
+	       packet(false, TCP, US, ORDINARY, 1, 2, 2) ==
+		       TAILRACE_DROP_EXPIRED &&
+	       result.peer && result.generation == filter.generation,
+	       "an expired policy lets nothing through, either way");
+	WRITE_ONCE(filter.expired, false);
+	tap_ok(in(TCP, ORDINARY, US, 80) == PASS, "and is in force again after");
+}
+
 int main(void)
 {
 	static const u32 cap = 7;
@@ -475,6 +489,7 @@ int main(void)
 	add_peer(4, UNSIGNED, TAILRACE_PEER_UNSIGNED, &cap, NULL);
 	test_closed();
 	commit_rules(0);
+	test_expired();
 	test_tcp();
 	test_udp();
 	test_icmp();
