@@ -12,6 +12,7 @@
 #include "inside.h"
 #include "present.h"
 #include "steer.h"
+#include "tap.h"
 #include "transaction.h"
 
 /*
@@ -231,6 +232,7 @@ static struct tr_device *create(struct tr_net *tn, struct net_device *dev,
 	tr_events_init(&tdev->events, tn->net, dev->ifindex);
 	tr_tsmp_init(&tdev->tsmp, dev, tdev->stats, &tdev->events);
 	INIT_LIST_HEAD(&tdev->transactions);
+	INIT_HLIST_HEAD(&tdev->taps);
 	INIT_DELAYED_WORK(&tdev->tick, tick);
 	INIT_WORK(&tdev->free, destroy);
 	return tdev;
@@ -365,6 +367,7 @@ void tr_device_detach(struct tr_device *tdev)
 	/* No packet is in our hands any more after this. */
 	synchronize_net();
 	tr_transactions_drop(tdev, 0);
+	tr_taps_uninit(tdev);
 	tr_sock_uninit(&tdev->sock);
 	cancel_delayed_work_sync(&tdev->tick);
 	tr_tsmp_uninit(&tdev->tsmp);

@@ -52,6 +52,8 @@ struct tr_net {
  * @orphaned_since: seconds of CLOCK_BOOTTIME, 0: there is an agent, or no
  *	policy yet
  * @stats: counters
+ * @taps: struct tr_tap, who sees verdicts; readers RCU; of one cache line with
+ *	@stats, which every packet reads
  * @sock: the agent's
  * @limit: what reaches it
  * @filter: inside the tunnel
@@ -77,6 +79,7 @@ struct tr_device {
 	u32 max_stale;
 	time64_t orphaned_since;
 	struct tr_stats __percpu *stats;
+	struct hlist_head taps;
 	struct tr_sock sock;
 	struct tr_ratelimit limit;
 	struct tr_filter filter;

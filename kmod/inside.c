@@ -5,6 +5,7 @@
 #include "device.h"
 #include "inside.h"
 #include "packet.h"
+#include "tap.h"
 #include "trace.h"
 
 static void count_flow(struct tr_device *tdev, const struct tr_result *res)
@@ -42,6 +43,7 @@ unsigned int tr_inside_in(void *priv, struct sk_buff *skb,
 	if (res.peer)
 		tr_peer_rx(&tdev->peers, res.peer, packets(skb), pkt.len);
 	trace_tailrace_verdict(tdev->dev, true, &pkt, &res);
+	tr_taps_note(&tdev->taps, skb, &pkt, &res, TAILRACE_TRACE_IN);
 
 	if (!res.accept) {
 		if (tr_tsmp_reject(&tdev->tsmp, skb, &pkt, res.drop))
@@ -72,6 +74,7 @@ unsigned int tr_inside_out(void *priv, struct sk_buff *skb,
 	}
 	count_flow(tdev, &res);
 	trace_tailrace_verdict(tdev->dev, false, &pkt, &res);
+	tr_taps_note(&tdev->taps, skb, &pkt, &res, TAILRACE_TRACE_OUT);
 	if (!res.accept) {
 		tr_stats_drop(tdev->stats, res.drop);
 		return NF_DROP_REASON(skb, SKB_DROP_REASON_NETFILTER_DROP,

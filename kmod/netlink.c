@@ -4,6 +4,7 @@
 #include "device.h"
 #include "netlink.h"
 #include "policy.h"
+#include "tap.h"
 #include "transaction.h"
 
 static const struct nla_policy device_attrs[TAILRACE_A_DEVICE_MAX + 1] = {
@@ -309,6 +310,10 @@ static const struct genl_ops ops[] = {
 	   .dumpit = tr_netlink_peer_dump),
 	OP(STATS_GET, stats_attrs, .doit = stats_get),
 	OP(TSMP_SEND, tsmp_attrs, .doit = tsmp_send),
+	OP(TRACE_START, tr_netlink_trace_attrs, .doit = tr_netlink_trace_start),
+	OP(TRACE_STOP, tr_netlink_trace_attrs, .doit = tr_netlink_trace_stop),
+	OP(VERDICT_GET, tr_netlink_verdict_attrs,
+	   .doit = tr_netlink_verdict_get),
 };
 
 static const struct genl_multicast_group groups[] = {
@@ -327,7 +332,7 @@ struct genl_family tr_netlink_family __ro_after_init = {
 	.n_mcgrps = ARRAY_SIZE(groups),
 };
 
-/* A netlink socket is gone, and with it what it has not committed. */
+/* A netlink socket is gone, and with it what it has not committed or seen. */
 static int release(struct notifier_block *nb, unsigned long event, void *ptr)
 {
 	struct netlink_notify *notify = ptr;
@@ -337,8 +342,10 @@ static int release(struct notifier_block *nb, unsigned long event, void *ptr)
 	if (event != NETLINK_URELEASE || notify->protocol != NETLINK_GENERIC)
 		return NOTIFY_DONE;
 	mutex_lock(&tn->lock);
-	list_for_each_entry(tdev, &tn->devices, list)
+	list_for_each_entry(tdev, &tn->devices, list) {
 		tr_transactions_drop(tdev, notify->portid);
+		tr_taps_release(tdev, notify->portid);
+	}
 	mutex_unlock(&tn->lock);
 	return NOTIFY_DONE;
 }

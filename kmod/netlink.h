@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The netlink interface. netlink.c has the family and what is about a device
- * as a whole, netlink_policy.c and netlink_peer.c the rest of its commands.
+ * as a whole, netlink_policy.c, netlink_peer.c and netlink_trace.c the rest of
+ * its commands.
  */
 #ifndef _TR_NETLINK_H
 #define _TR_NETLINK_H
@@ -43,6 +44,9 @@ extern const struct nla_policy
 	tr_netlink_policy_attrs[TAILRACE_A_POLICY_MAX + 1];
 extern const struct nla_policy tr_netlink_alias_attrs[TAILRACE_A_ALIAS_MAX + 1];
 extern const struct nla_policy tr_netlink_peer_attrs[TAILRACE_A_PEER_MAX + 1];
+extern const struct nla_policy tr_netlink_trace_attrs[TAILRACE_A_TRACE_MAX + 1];
+extern const struct nla_policy
+	tr_netlink_verdict_attrs[TAILRACE_A_VERDICT_MAX + 1];
 
 int tr_netlink_policy_begin(struct sk_buff *skb, struct genl_info *info);
 int tr_netlink_policy_add(struct sk_buff *skb, struct genl_info *info);
@@ -56,5 +60,8 @@ int tr_netlink_peer_set(struct sk_buff *skb, struct genl_info *info);
 int tr_netlink_peer_del(struct sk_buff *skb, struct genl_info *info);
 int tr_netlink_peer_start(struct netlink_callback *cb);
 int tr_netlink_peer_dump(struct sk_buff *skb, struct netlink_callback *cb);
+int tr_netlink_trace_start(struct sk_buff *skb, struct genl_info *info);
+int tr_netlink_trace_stop(struct sk_buff *skb, struct genl_info *info);
+int tr_netlink_verdict_get(struct sk_buff *skb, struct genl_info *info);
 
 #endif
