@@ -322,7 +322,7 @@ endif
 clean:
 	rm -rf build
 
--include $(OBJS:.o=.d) $B/kernelctl.d $B/bench/relay.d $B/bench/coord.d $B/bench/tailnet.d \
+-include $(OBJS:.o=.d) $(MAINS:%.c=$B/%.d) $B/kernelctl.d $B/bench/relay.d $B/bench/coord.d $B/bench/tailnet.d \
 	$B/bench/policy.d $(UNIT_TESTS:=.d) $(FUZZERS:=.d)
 
 .PHONY: all agent bench bench-filter bench-policy bench-coord bench-kmod bench-relay kmod unit-tests \

@@ -17,6 +17,8 @@ struct json_object;
 
 struct cli {
 	const char *socket;
+	long patience; /* seconds to wait for an answer, 0: for ever */
+	bool unreachable; /* the last request found no daemon */
 };
 
 /* A command's function: arguments after the flags; returns the exit status. */
@@ -56,6 +58,8 @@ struct cli_api {
 	const char *socket;
 	const char *base; /* of URLs, with a '/' at its end */
 	const char *daemon, *start; /* its name; what starts it */
+	long patience; /* seconds, 0: for ever */
+	bool *unreachable; /* set when there was no answer; NULL is fine */
 };
 
 /*
@@ -72,6 +76,8 @@ struct json_object *cli_status(struct cli *c, bool peers);
 const char *cli_text(struct json_object *o, const char *name);
 int64_t cli_number(struct json_object *o, const char *name);
 bool cli_true(struct json_object *o, const char *name);
+/* To standard output, for people and programs. */
+void cli_print_json(struct json_object *o);
 
 /*
  * The peer that @name means: an address, a host name, a MagicDNS name with or

@@ -45,6 +45,8 @@ static size_t on_data(char *data, size_t size, size_t n, void *arg)
 
 static int explain(CURLcode err, const struct cli_api *api)
 {
+	if (api->unreachable)
+		*api->unreachable = true;
 	if (err == CURLE_COULDNT_CONNECT)
 		return cli_error("%s does not answer on %s: is it running? (%s)",
 				 api->daemon, api->socket, api->start);
@@ -79,6 +81,7 @@ int cli_call(const struct cli_api *api, const char *method, const char *path,
 	curl_easy_setopt(curl, CURLOPT_URL, url);
 	curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, api->socket);
 	curl_easy_setopt(curl, CURLOPT_PROXY, "");
+	curl_easy_setopt(curl, CURLOPT_TIMEOUT, api->patience);
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_data);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, &r);
 	if (strcmp(method, "GET") != 0) {
@@ -106,8 +109,13 @@ int cli_request(struct cli *c, const char *method, const char *path,
 		.base = "http://local-tailscaled.sock/localapi/v0/",
 		.daemon = "tailraced",
 		.start = "systemctl start tailraced",
+		.patience = c->patience,
+		.unreachable = &c->unreachable,
 	};
-	int status = cli_call(&api, method, path, body, reply);
+	int status;
+
+	c->unreachable = false;
+	status = cli_call(&api, method, path, body, reply);
 
 	if (status) {
 		json_object_put(*reply);
@@ -143,6 +151,13 @@ int64_t cli_number(struct json_object *o, const char *name)
 bool cli_true(struct json_object *o, const char *name)
 {
 	return json_object_get_boolean(json_member(o, name));
+}
+
+void cli_print_json(struct json_object *o)
+{
+	puts(json_object_to_json_string_ext(
+		o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
+			   JSON_C_TO_STRING_NOSLASHESCAPE));
 }
 
 static bool has_address(struct json_object *node, const char *text)

@@ -6,15 +6,13 @@
 #include <time.h>
 
 #include "cli/cli.h"
+#include "cli/device.h"
 #include "cli/flags.h"
+#include "kernel/stats.h"
 #include "lib/util.h"
 
-static void print_json(struct json_object *o)
-{
-	puts(json_object_to_json_string_ext(
-		o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
-			   JSON_C_TO_STRING_NOSLASHESCAPE));
-}
+/* An agent that is silent for that long is as good as none. */
+#define ANSWER_SECONDS 20
 
 /* Seconds since an RFC 3339 time, -1 for the zero time. */
 static long long age(const char *text)
@@ -126,111 +124,109 @@ static int by_name(const void *a, const void *b)
 		      cli_text(*(struct json_object *const *)b, "DNSName"));
 }
 
+static void print_peers(struct json_object *s, bool active)
+{
+	struct json_object *map = json_member(s, "Peer"), **list;
+	size_t n = 0, i;
+
+	if (!map)
+		return;
+	list = xcalloc((size_t)json_object_object_length(map), sizeof(*list));
+	json_object_object_foreach(map, key, node) {
+		(void)key;
+		list[n++] = node;
+	}
+	qsort(list, n, sizeof(struct json_object *), by_name);
+	for (i = 0; i < n; i++)
+		if (!active || cli_true(list[i], "Active"))
+			print_node(s, list[i], false);
+	free(list);
+}
+
+/* No agent: what the module says for itself. */
+static int module_status(bool json)
+{
+	const char *why = "";
+	struct json_object *devices = stats_all_json(&why), *o, *health;
+	int status = devices ? device_exit_status(devices) : DEVICE_CLOSED;
+
+	if (json) {
+		o = json_object_new_object();
+		health = json_object_new_array();
+		json_object_array_add(health,
+				      json_object_new_string(
+					      "tailraced does not answer"));
+		if (*why)
+			json_object_array_add(health,
+					      json_object_new_string(why));
+		json_object_object_add(o, "BackendState",
+				       json_object_new_string("NoState"));
+		json_object_object_add(o, "Health", health);
+		json_object_object_add(o, "Self", NULL);
+		json_object_object_add(o, "Peer", NULL);
+		json_object_object_add(o, "Devices", devices);
+		cli_print_json(o);
+		json_object_put(o);
+		return status;
+	}
+	if (!devices) {
+		cli_error("%s", why);
+		return status;
+	}
+	puts("# Without an agent; tailrace.ko says of itself:");
+	json_object_object_foreach(devices, name, device)
+		device_print(stdout, "#     ", name, device);
+	if (!json_object_object_length(devices))
+		puts("#     no device is attached");
+	json_object_put(devices);
+	return status;
+}
+
 int cmd_status(struct cli *c, int argc, char **argv)
 {
 	bool json = false, active = false, peers = true, self = true;
+	bool header = false;
 	struct flag flags[] = {
 		{ "json", FLAG_BOOL, &json, "as JSON", false },
 		{ "active", FLAG_BOOL, &active, "only peers with traffic",
 		  false },
+		{ "header", FLAG_BOOL, &header, "name the columns", false },
 		{ "peers", FLAG_BOOL, &peers, "show peers (true)", false },
 		{ "self", FLAG_BOOL, &self, "show this node (true)", false },
 		{ 0 }
 	};
-	struct json_object *s, *map, **list;
-	size_t n = 0, i;
+	struct json_object *s;
 	int err;
 
 	err = flags_parse(flags, "", argc, argv);
 	if (err < 0)
 		return err == -2 ? 0 : 2;
+	if (err < argc)
+		return cli_error("status takes no argument '%s'", argv[err]) +
+		       1;
+	c->patience = ANSWER_SECONDS;
 	s = cli_status(c, peers);
 	if (!s)
-		return 1;
+		return c->unreachable ? module_status(json) : 1;
 	if (json) {
-		print_json(s);
+		cli_print_json(s);
 		json_object_put(s);
 		return 0;
 	}
 	err = explain_state(s);
-	map = json_member(s, "Peer");
-	if (!err && self && json_member(s, "Self"))
-		print_node(s, json_member(s, "Self"), true);
-	if (!err && map) {
-		list = xcalloc((size_t)json_object_object_length(map),
-			       sizeof(*list));
-		json_object_object_foreach(map, key, node) {
-			(void)key;
-			list[n++] = node;
-		}
-		qsort(list, n, sizeof(struct json_object *), by_name);
-		for (i = 0; i < n; i++)
-			if (!active || cli_true(list[i], "Active"))
-				print_node(s, list[i], false);
-		free(list);
+	if (!err) {
+		if (header)
+			printf("%-15s %-20s %-20s %-7s %s\n", "IP",
+			       "Hostname", "Owner", "OS", "Status");
+		if (self && json_member(s, "Self"))
+			print_node(s, json_member(s, "Self"), true);
+		print_peers(s, active);
+	}
+	if (*cli_text(json_member(s, "Kernel"), "state")) {
+		puts("\n# Kernel:");
+		device_print(stdout, "#     ", NULL, json_member(s, "Kernel"));
 	}
 	print_health(s);
 	json_object_put(s);
 	return err;
-}
-
-static const char *yes_no(struct json_object *o, const char *name)
-{
-	struct json_object *v = json_member(o, name);
-
-	return !v ? "" : json_object_get_boolean(v) ? "true" : "false";
-}
-
-static void print_latencies(struct json_object *r)
-{
-	struct json_object *latency = json_member(r, "RegionLatency");
-	struct json_object *codes = json_member(r, "RegionCode");
-
-	puts("\t* DERP latency:");
-	if (!latency)
-		return;
-	json_object_object_foreach(latency, id, ns)
-		printf("\t\t- %4s: %.1fms\n", cli_text(codes, id),
-		       (double)json_object_get_int64(ns) / 1e6);
-}
-
-int cmd_netcheck(struct cli *c, int argc, char **argv)
-{
-	const char *format = "";
-	bool json = false;
-	struct flag flags[] = {
-		{ "format", FLAG_TEXT, &format, "json or json-line", false },
-		{ "json", FLAG_BOOL, &json, "as JSON", false },
-		{ 0 }
-	};
-	char home[16];
-	struct json_object *r;
-	int err;
-
-	err = flags_parse(flags, "", argc, argv);
-	if (err < 0)
-		return err == -2 ? 0 : 2;
-	if (cli_request(c, "GET", "netcheck", NULL, &r))
-		return 1;
-	if (json || !strncmp(format, "json", 4)) {
-		print_json(r);
-		json_object_put(r);
-		return 0;
-	}
-	snprintf(home, sizeof(home), "%d",
-		 (int)cli_number(r, "PreferredDERP"));
-	puts("\nReport:");
-	printf("\t* UDP: %s\n", yes_no(r, "UDP"));
-	printf("\t* IPv4: %s%s%s\n",
-	       cli_true(r, "IPv4") ? "yes" : "(no addr found)",
-	       *cli_text(r, "GlobalV4") ? ", " : "", cli_text(r, "GlobalV4"));
-	printf("\t* IPv6: %s%s%s\n", cli_true(r, "IPv6") ? "yes" : "no",
-	       *cli_text(r, "GlobalV6") ? ", " : "", cli_text(r, "GlobalV6"));
-	printf("\t* MappingVariesByDestIP: %s\n",
-	       yes_no(r, "MappingVariesByDestIP"));
-	printf("\t* Nearest DERP: %s\n",
-	       cli_text(json_member(r, "RegionCode"), home));
-	print_latencies(r);
-	json_object_put(r);
-	return 0;
 }

@@ -627,7 +627,7 @@ void reconcile_stats(struct reconcile *r, struct wire_stats *out)
 	memset(out, 0, sizeof(*out));
 	if (r->link)
 		stats_peers(&r->genl, r->link, &r->state, out);
-	if (!r->ready) {
+	if (!r->link || !r->family) {
 		out->device_json = xstrdup("{}");
 		return;
 	}

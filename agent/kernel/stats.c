@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "kernel/stats.h"
 
+#include <errno.h>
 #include <json-c/json.h>
 #include <linux/genetlink.h>
+#include <net/if.h>
 #include <string.h>
 
+#include "kernel/list.h"
 #include "kernel/wg.h"
 #include "lib/util.h"
 #include "tailrace.h"
@@ -47,6 +50,7 @@ static const struct counter device_counters[] = {
 	{ TAILRACE_A_DEVICE_PEERS, "peers" },
 	{ TAILRACE_A_DEVICE_FLOWS, "flows" },
 	{ TAILRACE_A_DEVICE_FLOWS_MAX, "flows_max" },
+	{ TAILRACE_A_DEVICE_RECORDS, "records" },
 };
 
 static const struct counter stats_counters[] = {
@@ -67,6 +71,7 @@ static const struct counter stats_counters[] = {
 	{ TAILRACE_A_STATS_FLOW_EVICTED, "flow_evicted" },
 	{ TAILRACE_A_STATS_TSMP_PONGS, "tsmp_pongs" },
 	{ TAILRACE_A_STATS_TSMP_REJECTS, "tsmp_rejects" },
+	{ TAILRACE_A_STATS_RECORDS_LOST, "records_lost" },
 };
 
 static const char *const drop_names[__TAILRACE_DROP_MAX] = {
@@ -81,6 +86,12 @@ static const char *const drop_names[__TAILRACE_DROP_MAX] = {
 	[TAILRACE_DROP_TSMP_OUT] = "tsmp_out",
 	[TAILRACE_DROP_DISCO_INSIDE] = "disco_inside",
 	[TAILRACE_DROP_EXPIRED] = "expired",
+};
+
+static const char *const path_names[__TAILRACE_PATH_MAX] = {
+	[TAILRACE_PATH_DERP] = "derp",
+	[TAILRACE_PATH_DIRECT4] = "direct_ipv4",
+	[TAILRACE_PATH_DIRECT6] = "direct_ipv6",
 };
 
 static void add_counters(struct json_object *to, const struct nlattr **tb,
@@ -99,43 +110,95 @@ static void add_counters(struct json_object *to, const struct nlattr **tb,
 	}
 }
 
-static void on_device_json(void *ctx, const struct nlmsghdr *h)
+const char *stats_drop_name(unsigned int drop)
 {
-	static const char *const states[] = { "closed", "active", "orphaned" };
+	return drop < ARRAY_SIZE(drop_names) ? drop_names[drop] : NULL;
+}
+
+void stats_add_device(struct json_object *o, const struct nlmsghdr *h)
+{
+	static const char *const states[] = { "closed", "active", "orphaned",
+					      "expired" };
 	const struct nlattr *tb[TAILRACE_A_DEVICE_MAX + 1];
 	uint32_t state;
 
 	netlink_msg_attrs(h, GENL_HDRLEN, tb, ARRAY_SIZE(tb));
 	state = attr_u32(tb[TAILRACE_A_DEVICE_STATE]);
 	json_object_object_add(
-		ctx, "state",
+		o, "state",
 		json_object_new_string(
 			state < ARRAY_SIZE(states) ? states[state] : "?"));
-	add_counters(ctx, tb, device_counters, ARRAY_SIZE(device_counters));
+	add_counters(o, tb, device_counters, ARRAY_SIZE(device_counters));
 }
 
-static void on_stats_json(void *ctx, const struct nlmsghdr *h)
+static void add_drops(struct json_object *to, const struct nlattr *drops)
 {
-	const struct nlattr *tb[TAILRACE_A_STATS_MAX + 1], *drops;
-	struct json_object *o;
+	struct json_object *o = json_object_new_object();
 	uint64_t v;
 	size_t i;
 
-	netlink_msg_attrs(h, GENL_HDRLEN, tb, ARRAY_SIZE(tb));
-	add_counters(ctx, tb, stats_counters, ARRAY_SIZE(stats_counters));
-	drops = tb[TAILRACE_A_STATS_DROP];
-	if (!drops)
-		return;
-	o = json_object_new_object();
 	for (i = 0; i < ARRAY_SIZE(drop_names) &&
-		    (i + 1) * 8 <= mnl_attr_get_payload_len(drops);
+		    (i + 1) * sizeof(v) <= mnl_attr_get_payload_len(drops);
 	     i++) {
-		memcpy(&v, (const char *)mnl_attr_get_payload(drops) + i * 8,
-		       8);
+		if (!drop_names[i])
+			continue;
+		memcpy(&v,
+		       (const char *)mnl_attr_get_payload(drops) +
+			       i * sizeof(v),
+		       sizeof(v));
 		json_object_object_add(o, drop_names[i],
 				       json_object_new_uint64(v));
 	}
-	json_object_object_add(ctx, "drops", o);
+	json_object_object_add(to, "drops", o);
+}
+
+static void add_paths(struct json_object *to, const struct nlattr *paths)
+{
+	struct json_object *o = json_object_new_object(), *path;
+	struct tailrace_path_counters c;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(path_names) &&
+		    (i + 1) * sizeof(c) <= mnl_attr_get_payload_len(paths);
+	     i++) {
+		memcpy(&c,
+		       (const char *)mnl_attr_get_payload(paths) +
+			       i * sizeof(c),
+		       sizeof(c));
+		path = json_object_new_object();
+		json_object_object_add(path, "rx_packets",
+				       json_object_new_uint64(c.rx_packets));
+		json_object_object_add(path, "rx_bytes",
+				       json_object_new_uint64(c.rx_bytes));
+		json_object_object_add(path, "tx_packets",
+				       json_object_new_uint64(c.tx_packets));
+		json_object_object_add(path, "tx_bytes",
+				       json_object_new_uint64(c.tx_bytes));
+		json_object_object_add(o, path_names[i], path);
+	}
+	json_object_object_add(to, "paths", o);
+}
+
+void stats_add_counters(struct json_object *to, const struct nlmsghdr *h)
+{
+	const struct nlattr *tb[TAILRACE_A_STATS_MAX + 1];
+
+	netlink_msg_attrs(h, GENL_HDRLEN, tb, ARRAY_SIZE(tb));
+	add_counters(to, tb, stats_counters, ARRAY_SIZE(stats_counters));
+	if (tb[TAILRACE_A_STATS_DROP])
+		add_drops(to, tb[TAILRACE_A_STATS_DROP]);
+	if (tb[TAILRACE_A_STATS_PATHS])
+		add_paths(to, tb[TAILRACE_A_STATS_PATHS]);
+}
+
+static void on_device(void *ctx, const struct nlmsghdr *h)
+{
+	stats_add_device(ctx, h);
+}
+
+static void on_counters(void *ctx, const struct nlmsghdr *h)
+{
+	stats_add_counters(ctx, h);
 }
 
 static struct nlmsghdr *begin(struct netlink *nl, uint16_t family,
@@ -157,10 +220,85 @@ struct json_object *stats_json(struct netlink *nl, uint16_t family,
 	if (!netlink_ask(nl,
 			 begin(nl, family, TAILRACE_CMD_DEV_GET,
 			       TAILRACE_A_DEVICE_IFINDEX, link),
-			 on_device_json, o))
+			 on_device, o))
 		netlink_ask(nl,
 			    begin(nl, family, TAILRACE_CMD_STATS_GET,
 				  TAILRACE_A_STATS_IFINDEX, link),
-			    on_stats_json, o);
+			    on_counters, o);
 	return o;
+}
+
+struct links {
+	uint32_t *index;
+	size_t n;
+};
+
+static void on_link(void *ctx, const struct nlmsghdr *h)
+{
+	const struct nlattr *tb[TAILRACE_A_DEVICE_MAX + 1];
+	struct links *links = ctx;
+
+	netlink_msg_attrs(h, GENL_HDRLEN, tb, ARRAY_SIZE(tb));
+	*list_add(links->index, &links->n) =
+		attr_u32(tb[TAILRACE_A_DEVICE_IFINDEX]);
+}
+
+/* A list that changed while it was dumped is good enough for people. */
+static int all_links(struct netlink *nl, uint16_t family, struct links *out)
+{
+	int err = netlink_ask(nl,
+			      netlink_begin_genl(nl, family,
+						 TAILRACE_CMD_DEV_GET,
+						 TAILRACE_FAMILY_VERSION,
+						 NLM_F_DUMP),
+			      on_link, out);
+
+	return err == -EAGAIN ? 0 : err;
+}
+
+static int all_json(struct netlink *nl, struct json_object *to)
+{
+	struct links links = { 0 };
+	char name[IF_NAMESIZE];
+	uint16_t family;
+	size_t i;
+	int err;
+
+	err = netlink_family(nl, TAILRACE_FAMILY_NAME, &family, NULL, NULL);
+	if (!err)
+		err = all_links(nl, family, &links);
+	for (i = 0; i < links.n; i++)
+		if (if_indextoname(links.index[i], name))
+			json_object_object_add(
+				to, name,
+				stats_json(nl, family, links.index[i]));
+	free(links.index);
+	return err;
+}
+
+struct json_object *stats_all_json(const char **why)
+{
+	struct json_object *o;
+	struct netlink nl;
+	int err;
+
+	/* asking for the family would load the module */
+	if (access("/sys/module/tailrace", F_OK)) {
+		*why = "tailrace.ko is not loaded: modprobe tailrace";
+		return NULL;
+	}
+	if (netlink_open(&nl, NETLINK_GENERIC)) {
+		netlink_close(&nl);
+		*why = "cannot ask the kernel: no generic netlink";
+		return NULL;
+	}
+	o = json_object_new_object();
+	err = all_json(&nl, o);
+	netlink_close(&nl);
+	if (!err)
+		return o;
+	json_object_put(o);
+	*why = err == -EPERM ? "only root may ask tailrace.ko: use sudo" :
+			       "tailrace.ko does not answer";
+	return NULL;
 }
