@@ -27,7 +27,7 @@
 #define TYPE_PONG 2
 
 /* What box a pair of keys makes. Immutable. */
-struct secret {
+struct disco_secret {
 	u8 own[TR_DISCO_KEY];
 	u8 shared[TR_BOX_KEY];
 	struct rcu_head rcu;
@@ -38,7 +38,7 @@ struct disco_key {
 	struct rhash_head node;
 	u8 theirs[TR_DISCO_KEY];
 	u32 n_peers;
-	struct secret __rcu *secret;
+	struct disco_secret __rcu *secret;
 	struct rcu_head rcu;
 };
 
@@ -56,14 +56,14 @@ int tr_disco_init(struct tr_disco *disco)
 	return rhashtable_init(&disco->keys, &key_params);
 }
 
-static void free_secret(struct secret *secret)
+static void free_secret(struct disco_secret *secret)
 {
 	kfree_sensitive(secret);
 }
 
 static void free_secret_rcu(struct rcu_head *rcu)
 {
-	free_secret(container_of(rcu, struct secret, rcu));
+	free_secret(container_of(rcu, struct disco_secret, rcu));
 }
 
 static void free_key(struct disco_key *key)
@@ -91,9 +91,9 @@ void tr_disco_uninit(struct tr_disco *disco)
 	rcu_barrier();
 }
 
-static struct secret *new_secret(const u8 *own, const u8 *shared)
+static struct disco_secret *new_secret(const u8 *own, const u8 *shared)
 {
-	struct secret *secret = kmalloc(sizeof(*secret), GFP_KERNEL_ACCOUNT);
+	struct disco_secret *secret = kmalloc(sizeof(*secret), GFP_KERNEL_ACCOUNT);
 
 	if (secret) {
 		memcpy(secret->own, own, sizeof(secret->own));
@@ -125,9 +125,9 @@ static void drop_if_unused(struct tr_disco *disco, struct disco_key *key)
 }
 
 static void set_secret(struct tr_disco *disco, struct disco_key *key,
-		       struct secret *secret)
+		       struct disco_secret *secret)
 {
-	struct secret *old = rcu_dereference_protected(
+	struct disco_secret *old = rcu_dereference_protected(
 		key->secret, lockdep_is_held(&disco->lock));
 
 	rcu_assign_pointer(key->secret, secret);
@@ -135,31 +135,11 @@ static void set_secret(struct tr_disco *disco, struct disco_key *key,
 		call_rcu(&old->rcu, free_secret_rcu);
 }
 
-/* Make @key the one of the peer @id. */
-static int join(struct tr_disco *disco, u32 id, struct disco_key *key)
-{
-	struct disco_key *old = xa_load(&disco->peers, id);
-	int ret;
-
-	if (old == key)
-		return 0;
-	ret = xa_err(xa_store(&disco->peers, id, key, GFP_KERNEL_ACCOUNT));
-	if (ret)
-		return ret;
-	key->n_peers++;
-	if (old) {
-		old->n_peers--;
-		drop_if_unused(disco, old);
-	}
-	return 0;
-}
-
-int tr_disco_set(struct tr_disco *disco, u32 id, const u8 *theirs,
-		 const u8 *own, const u8 *shared,
-		 struct netlink_ext_ack *extack)
+int tr_disco_prepare(struct tr_disco *disco, struct tr_disco_change *change,
+		     u32 id, const u8 *theirs, const u8 *own, const u8 *shared,
+		     struct netlink_ext_ack *extack)
 {
 	struct disco_key *key;
-	struct secret *secret;
 	int ret = -ENOMEM;
 
 	if (!memchr_inv(theirs, 0, TR_DISCO_KEY) ||
@@ -168,24 +148,53 @@ int tr_disco_set(struct tr_disco *disco, u32 id, const u8 *theirs,
 		NL_SET_ERR_MSG(extack, "a disco key is zero");
 		return -EINVAL;
 	}
-	secret = new_secret(own, shared);
-	if (!secret)
+	change->id = id;
+	change->secret = new_secret(own, shared);
+	if (!change->secret)
 		return -ENOMEM;
 	mutex_lock(&disco->lock);
 	key = rhashtable_lookup_fast(&disco->keys, theirs, key_params);
 	if (!key)
 		key = new_key(disco, theirs);
 	if (key) {
-		ret = join(disco, id, key);
+		ret = xa_reserve(&disco->peers, id, GFP_KERNEL_ACCOUNT);
 		if (!ret)
-			set_secret(disco, key, secret);
+			key->n_peers++;
 		else
 			drop_if_unused(disco, key);
 	}
 	mutex_unlock(&disco->lock);
+	change->key = key;
 	if (ret)
-		free_secret(secret);
+		free_secret(change->secret);
 	return ret;
+}
+
+void tr_disco_commit(struct tr_disco *disco,
+		     const struct tr_disco_change *change)
+{
+	struct disco_key *old;
+
+	mutex_lock(&disco->lock);
+	/* The place is reserved. */
+	old = xa_store(&disco->peers, change->id, change->key, GFP_KERNEL);
+	set_secret(disco, change->key, change->secret);
+	if (old) {
+		old->n_peers--;
+		drop_if_unused(disco, old);
+	}
+	mutex_unlock(&disco->lock);
+}
+
+void tr_disco_cancel(struct tr_disco *disco,
+		     const struct tr_disco_change *change)
+{
+	mutex_lock(&disco->lock);
+	xa_release(&disco->peers, change->id);
+	change->key->n_peers--;
+	drop_if_unused(disco, change->key);
+	mutex_unlock(&disco->lock);
+	free_secret(change->secret);
 }
 
 void tr_disco_del(struct tr_disco *disco, u32 id)
@@ -204,7 +213,7 @@ void tr_disco_del(struct tr_disco *disco, u32 id)
 bool tr_disco_get(struct tr_disco *disco, u32 id, u8 theirs[TR_DISCO_KEY],
 		  u8 own[TR_DISCO_KEY])
 {
-	const struct secret *secret;
+	const struct disco_secret *secret;
 	const struct disco_key *key;
 
 	rcu_read_lock();
@@ -218,7 +227,7 @@ bool tr_disco_get(struct tr_disco *disco, u32 id, u8 theirs[TR_DISCO_KEY],
 	return secret;
 }
 
-static void write_pong(u8 *pong, const struct secret *secret, const u8 *txid,
+static void write_pong(u8 *pong, const struct disco_secret *secret, const u8 *txid,
 		       const struct in6_addr *from, __be16 port)
 {
 	u8 plain[TR_DISCO_PONG - PLAIN] = { [TYPE] = TYPE_PONG };
@@ -238,7 +247,7 @@ bool tr_disco_answer(struct tr_disco *disco, const u8 *packet, size_t len,
 		     const struct in6_addr *from, __be16 port,
 		     u8 pong[TR_DISCO_PONG])
 {
-	const struct secret *secret;
+	const struct disco_secret *secret;
 	const struct disco_key *key;
 	bool is_ping = false;
 	u8 plain[ADDR];

@@ -35,9 +35,25 @@ int tr_disco_init(struct tr_disco *disco);
 /* No reader may be left. Wipes. Process context; waits for deferred frees. */
 void tr_disco_uninit(struct tr_disco *disco);
 
+struct disco_key;
+struct disco_secret;
+
 /**
- * tr_disco_set() - give a peer box keys, or replace them
+ * struct tr_disco_change - new keys of a peer that are not in force yet
+ * @id: of the peer
+ * @key: will be its
+ * @secret: will be that of @key
+ */
+struct tr_disco_change {
+	u32 id;
+	struct disco_key *key;
+	struct disco_secret *secret;
+};
+
+/**
+ * tr_disco_prepare() - get ready to give a peer box keys, or to replace them
  * @disco: of the device
+ * @change: for tr_disco_commit() or tr_disco_cancel(), one at a time
  * @id: of the peer
  * @theirs: the peer's public key
  * @own: our public key
@@ -45,13 +61,19 @@ void tr_disco_uninit(struct tr_disco *disco);
  * @extack: text on error
  *
  * Keys have TR_DISCO_KEY bytes. Of several secrets for one of @theirs the
- * newest holds. On error nothing has changed. Process context.
+ * newest holds. Process context.
  *
  * Return: 0, -EINVAL for keys of zeros, or -ENOMEM.
  */
-int tr_disco_set(struct tr_disco *disco, u32 id, const u8 *theirs,
-		 const u8 *own, const u8 *shared,
-		 struct netlink_ext_ack *extack);
+int tr_disco_prepare(struct tr_disco *disco, struct tr_disco_change *change,
+		     u32 id, const u8 *theirs, const u8 *own, const u8 *shared,
+		     struct netlink_ext_ack *extack);
+/* Cannot fail. Process context. */
+void tr_disco_commit(struct tr_disco *disco,
+		     const struct tr_disco_change *change);
+/* As if nothing had been. Process context. */
+void tr_disco_cancel(struct tr_disco *disco,
+		     const struct tr_disco_change *change);
 
 /* The peer has no box keys (any more). Process context. */
 void tr_disco_del(struct tr_disco *disco, u32 id);

@@ -317,7 +317,10 @@ static const struct genl_ops ops[] = {
 };
 
 static const struct genl_multicast_group groups[] = {
-	{ .name = TAILRACE_MCGRP_EVENTS },
+	{
+		.name = TAILRACE_MCGRP_EVENTS,
+		.flags = GENL_MCAST_CAP_NET_ADMIN,
+	},
 };
 
 struct genl_family tr_netlink_family __ro_after_init = {

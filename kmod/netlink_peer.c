@@ -203,17 +203,33 @@ static int check_disco(struct genl_info *info)
 	return -EINVAL;
 }
 
-static int set_disco(struct tr_device *tdev, u32 id, struct genl_info *info)
+/* The peer and its keys, or neither. */
+static int set_peer(struct tr_device *tdev, const struct tr_peer_config *config,
+		    struct genl_info *info)
 {
-	if (!info->attrs[TAILRACE_A_PEER_DISCO]) {
-		tr_disco_del(&tdev->disco, id);
-		return 0;
+	struct nlattr **attrs = info->attrs;
+	struct tr_disco_change change;
+	int ret;
+
+	if (!attrs[TAILRACE_A_PEER_DISCO]) {
+		ret = tr_peers_set(&tdev->peers, config, info->extack);
+		if (!ret)
+			tr_disco_del(&tdev->disco, config->id);
+		return ret;
 	}
-	return tr_disco_set(
-		&tdev->disco, id, nla_data(info->attrs[TAILRACE_A_PEER_DISCO]),
-		nla_data(info->attrs[TAILRACE_A_PEER_DISCO_OWN]),
-		nla_data(info->attrs[TAILRACE_A_PEER_DISCO_SHARED]),
-		info->extack);
+	ret = tr_disco_prepare(&tdev->disco, &change, config->id,
+			       nla_data(attrs[TAILRACE_A_PEER_DISCO]),
+			       nla_data(attrs[TAILRACE_A_PEER_DISCO_OWN]),
+			       nla_data(attrs[TAILRACE_A_PEER_DISCO_SHARED]),
+			       info->extack);
+	if (ret)
+		return ret;
+	ret = tr_peers_set(&tdev->peers, config, info->extack);
+	if (!ret)
+		tr_disco_commit(&tdev->disco, &change);
+	else
+		tr_disco_cancel(&tdev->disco, &change);
+	return ret;
 }
 
 /* The request lives on in memory that is not wiped when freed. */
@@ -264,9 +280,7 @@ int tr_netlink_peer_set(struct sk_buff *skb, struct genl_info *info)
 	tdev = tr_netlink_lock(tn, info->attrs[TAILRACE_A_PEER_IFINDEX],
 			       info->extack);
 	if (tdev) {
-		ret = tr_peers_set(&tdev->peers, &config, info->extack);
-		if (!ret)
-			ret = set_disco(tdev, config.id, info);
+		ret = set_peer(tdev, &config, info);
 		mutex_unlock(&tn->lock);
 	}
 out:

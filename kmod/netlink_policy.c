@@ -130,15 +130,12 @@ int tr_netlink_policy_add(struct sk_buff *skb, struct genl_info *info)
 	return ret;
 }
 
-static int reply_generation(struct genl_info *info, u32 ifindex, u32 generation)
+static int reply_generation(struct sk_buff *reply, struct genl_info *info,
+			    u32 ifindex, u32 generation)
 {
-	struct sk_buff *reply = genlmsg_new(NLMSG_DEFAULT_SIZE, GFP_KERNEL);
-	void *hdr;
+	void *hdr = genlmsg_put_reply(reply, info, &tr_netlink_family, 0,
+				      TAILRACE_CMD_POLICY_COMMIT);
 
-	if (!reply)
-		return -ENOMEM;
-	hdr = genlmsg_put_reply(reply, info, &tr_netlink_family, 0,
-				TAILRACE_CMD_POLICY_COMMIT);
 	nla_put_u32(reply, TAILRACE_A_POLICY_IFINDEX, ifindex);
 	nla_put_u32(reply, TAILRACE_A_POLICY_GENERATION, generation);
 	genlmsg_end(reply, hdr);
@@ -151,6 +148,7 @@ int tr_netlink_policy_commit(struct sk_buff *skb, struct genl_info *info)
 	struct nlattr *ifindex = info->attrs[TAILRACE_A_POLICY_IFINDEX];
 	struct tr_policy *policy;
 	struct tr_device *tdev;
+	struct sk_buff *reply;
 	u32 flags = 0, generation;
 	u64 serial;
 	int ret;
@@ -167,6 +165,11 @@ int tr_netlink_policy_commit(struct sk_buff *skb, struct genl_info *info)
 	if (!policy)
 		return -ENOENT;
 
+	/* Nothing may fail any more once the policy is in force. */
+	ret = -ENOMEM;
+	reply = genlmsg_new(NLMSG_DEFAULT_SIZE, GFP_KERNEL);
+	if (!reply)
+		goto err_free;
 	/* May take long, and whoever waits for our lock may have the RTNL. */
 	ret = tr_policy_compile(policy, flags, info->extack);
 	if (ret)
@@ -184,9 +187,10 @@ int tr_netlink_policy_commit(struct sk_buff *skb, struct genl_info *info)
 	generation = tr_filter_commit(&tdev->filter, policy);
 	tr_device_announce(tdev);
 	mutex_unlock(&tn->lock);
-	return reply_generation(info, nla_get_u32(ifindex), generation);
+	return reply_generation(reply, info, nla_get_u32(ifindex), generation);
 
 err_free:
+	nlmsg_free(reply);
 	tr_policy_free(policy);
 	return ret;
 }

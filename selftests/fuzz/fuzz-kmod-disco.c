@@ -46,6 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static const struct in6_addr from = { .s6_addr = { 0xfd } };
 	bool is_sealed, is_flipped, is_named, want;
 	u8 pong[TR_DISCO_PONG], *packet;
+	struct tr_disco_change change;
 	struct tr_disco disco;
 	size_t n;
 
@@ -74,8 +75,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	want = is_sealed && !is_flipped && size >= 14 && data[0] == 1;
 
 	tr_disco_init(&disco);
-	if (tr_disco_set(&disco, 1, theirs, own, shared, NULL) ||
-	    tr_disco_answer(&disco, packet, n, &from, 1, pong) != want ||
+	if (tr_disco_prepare(&disco, &change, 1, theirs, own, shared, NULL))
+		abort();
+	tr_disco_commit(&disco, &change);
+	if (tr_disco_answer(&disco, packet, n, &from, 1, pong) != want ||
 	    (want && !is_pong(pong, data)))
 		abort();
 	tr_disco_uninit(&disco);

@@ -118,6 +118,19 @@ static struct key half(const char *who, const char *which)
 	return key_of(member(keys, who), which);
 }
 
+static int give(struct tr_disco *disco, uint32_t id, const uint8_t *theirs,
+		const uint8_t *own, const uint8_t *shared,
+		struct netlink_ext_ack *ack)
+{
+	struct tr_disco_change change;
+	int ret = tr_disco_prepare(disco, &change, id, theirs, own, shared,
+				   ack);
+
+	if (!ret)
+		tr_disco_commit(disco, &change);
+	return ret;
+}
+
 /* The vectors' recipient, who knows all the others, as peers 1, 2, ... */
 static void meet(struct tr_disco *disco, const char *own)
 {
@@ -130,7 +143,7 @@ static void meet(struct tr_disco *disco, const char *own)
 		struct disco_shared shared;
 
 		if (disco_shared_key(&shared, &own_private, &theirs) ||
-		    tr_disco_set(disco, ++id, theirs.b, own_public.b,
+		    give(disco, ++id, theirs.b, own_public.b,
 				 shared.k.b, NULL))
 			printf("Bail out! cannot meet %s\n", name);
 	}
@@ -252,7 +265,7 @@ static int set(struct tr_disco *disco, uint32_t id, const struct node *peer,
 	struct disco_shared shared;
 
 	disco_shared_key(&shared, &own->private, &peer->public);
-	return tr_disco_set(disco, id, peer->public.b, own->public.b,
+	return give(disco, id, peer->public.b, own->public.b,
 			    shared.k.b, NULL);
 }
 
@@ -286,6 +299,7 @@ static void test_table(void)
 	struct netlink_ext_ack ack = { 0 };
 	struct key zero = { 0 };
 	struct key theirs, ours;
+	struct tr_disco_change change;
 	struct tr_disco disco;
 	long n;
 	int ret;
@@ -315,11 +329,11 @@ static void test_table(void)
 	tr_disco_del(&disco, 2);
 	tap_ok(!reaches(&disco, &b, &later), "and no longer");
 
-	ret = tr_disco_set(&disco, 1, a.public.b, own.public.b, zero.b, &ack);
+	ret = give(&disco, 1, a.public.b, own.public.b, zero.b, &ack);
 	tap_ok(ret == -EINVAL && ack.text, "zeros are refused: %s", ack.text);
-	ret = tr_disco_set(&disco, 1, zero.b, own.public.b, a.public.b, &ack);
+	ret = give(&disco, 1, zero.b, own.public.b, a.public.b, &ack);
 	tap_ok(ret == -EINVAL, "on all sides");
-	ret = tr_disco_set(&disco, 1, a.public.b, zero.b, a.public.b, &ack);
+	ret = give(&disco, 1, a.public.b, zero.b, a.public.b, &ack);
 	tap_ok(ret == -EINVAL, "of the three");
 
 	set(&disco, 1, &a, &own);
@@ -335,6 +349,14 @@ static void test_table(void)
 	}
 	tap_ok(!ret && n > 1 && reaches(&disco, &b, &own),
 	       "without memory nothing changes, %ld ways", n);
+
+	ret = tr_disco_prepare(&disco, &change, 1, a.public.b, own.public.b,
+			       b.public.b, NULL);
+	tap_ok(!ret && reaches(&disco, &b, &own) && !reaches(&disco, &a, &own),
+	       "what is prepared is not in force");
+	tr_disco_cancel(&disco, &change);
+	tap_ok(reaches(&disco, &b, &own) && !reaches(&disco, &a, &own),
+	       "nor what is cancelled");
 	tr_disco_uninit(&disco);
 	blobs_free();
 }

@@ -15,6 +15,11 @@ genl_info_dump(struct netlink_callback *cb)
 }
 #endif
 
+#ifndef GENL_MCAST_CAP_NET_ADMIN
+/* The same check under the name of another. */
+#define GENL_MCAST_CAP_NET_ADMIN GENL_UNS_ADMIN_PERM
+#endif
+
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
 #define genl_split_ops genl_ops
 #endif
