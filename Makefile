@@ -101,7 +101,7 @@ SHIM_HEADERS := $(patsubst %,$B/shim/%.h,net/ipv6 crypto/poly1305 \
 	rhashtable sched seqlock siphash skbuff slab sort spinlock \
 	u64_stats_sync xarray))
 SHIM_SRCS := $(addprefix kmod/,packet.c interval.c ruleset.c classify.c \
-	policy.c flow.c peer.c filter.c) \
+	policy.c hits.c flow.c peer.c filter.c) \
 	selftests/kmod/shim.c selftests/kmod/oracle.c selftests/kmod/world.c
 SHIM_FLAGS := -std=gnu11 -g -Wall -Werror -I$B/shim \
 	-include selftests/kmod/shim.h

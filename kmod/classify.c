@@ -132,7 +132,7 @@ static int build_clauses(struct build *b)
 	if (!b->c->rule)
 		return -ENOMEM;
 	for (i = 0; i < b->n_clauses; i++)
-		b->c->rule[i] = policy->rule[b->clause[i].rule]->id;
+		b->c->rule[i] = b->clause[i].rule;
 	return tr_sets_init(&b->c->sets, b->n_clauses);
 }
 

@@ -33,7 +33,7 @@ enum { TR_V4, TR_V6 };
  * @proto: by protocol number
  * @all_ports: clauses whose ports are exactly 0 to 65535
  * @family: clauses with a destination in the family
- * @rule: id of a clause's rule
+ * @rule: index of a clause's rule in the policy
  */
 struct tr_classifier {
 	struct tr_sets sets;
@@ -75,7 +75,7 @@ static inline bool tr_classifier_uses_caps(const struct tr_classifier *c)
  * @pkt: neither unknown nor a fragment, to a local address
  * @caps: the source peer's capabilities
  * @n_caps: their number
- * @rule: id of the deciding rule on success
+ * @rule: index of the deciding rule on success
  *
  * Rules alone: the stateless cases (TCP without SYN, ICMP replies, TSMP) are
  * the caller's. Any context.

@@ -37,6 +37,7 @@ void tr_filter_uninit(struct tr_filter *filter)
 	tr_policy_free(rcu_dereference_protected(filter->policy, true));
 	tr_flow_free(filter->flows);
 	tr_flow_free(filter->jail);
+	tr_hits_free(&filter->hits);
 	*filter = (struct tr_filter){};
 }
 
@@ -44,6 +45,10 @@ u32 tr_filter_commit(struct tr_filter *filter, struct tr_policy *policy)
 {
 	struct tr_policy *old = rcu_dereference_protected(filter->policy, true);
 
+	if (tr_hits_assign(&filter->hits, policy, old)) {
+		tr_hits_settle(&filter->hits, old);
+		return 0;
+	}
 	policy->generation = filter->generation + 1;
 	if (!policy->generation)
 		policy->generation = 1;
@@ -56,6 +61,7 @@ u32 tr_filter_commit(struct tr_filter *filter, struct tr_policy *policy)
 	WRITE_ONCE(filter->generation, policy->generation);
 	rcu_assign_pointer(filter->policy, policy);
 	synchronize_rcu();
+	tr_hits_settle(&filter->hits, policy);
 	tr_policy_free(old);
 	return filter->generation;
 }
@@ -205,7 +211,7 @@ static bool match(const struct tr_policy *policy, struct tr_peers *peers,
 	const struct tr_peer_config *config;
 	const struct tr_peer *owner = NULL;
 	const u32 *caps = NULL;
-	u32 n_caps = 0;
+	u32 rule, n_caps = 0;
 
 	if (tr_classifier_uses_caps(c))
 		owner = tr_peers_owner(peers, pkt->family, &pkt->src);
@@ -216,7 +222,19 @@ static bool match(const struct tr_policy *policy, struct tr_peers *peers,
 			n_caps = config->n_caps;
 		}
 	}
-	return tr_classifier_match(c, pkt, caps, n_caps, &res->rule);
+	if (!tr_classifier_match(c, pkt, caps, n_caps, &rule))
+		return false;
+	res->slot = policy->slot[rule];
+	return true;
+}
+
+/* The rule that has @res->slot decides. */
+static bool pass_by_rule(struct tr_filter *filter, struct tr_result *res,
+			 enum tailrace_cause cause)
+{
+	res->by_rule = true;
+	res->rule = tr_hits_rule(&filter->hits, res->slot);
+	return pass(res, cause);
 }
 
 static bool rules_in(struct tr_filter *filter, const struct tr_policy *policy,
@@ -232,11 +250,10 @@ static bool rules_in(struct tr_filter *filter, const struct tr_policy *policy,
 	/* The first packet of a TCP connection is also the last to ask. */
 	if (pkt->proto != IPPROTO_TCP) {
 		flow_key(pkt, &key);
-		switch (find(filter->flows, pkt, &key, &era, &res->rule)) {
+		switch (find(filter->flows, pkt, &key, &era, &res->slot)) {
 		case TR_FLOW_VERDICT:
-			res->by_rule = true;
 			res->flow = TR_RESULT_FLOW_HIT;
-			return pass(res, TAILRACE_CAUSE_CACHE);
+			return pass_by_rule(filter, res, TAILRACE_CAUSE_CACHE);
 		case TR_FLOW_REPLY:
 			res->flow = TR_RESULT_FLOW_HIT;
 			return pass(res, TAILRACE_CAUSE_REPLY);
@@ -248,11 +265,10 @@ static bool rules_in(struct tr_filter *filter, const struct tr_policy *policy,
 		return drop(res, policy->flags & TAILRACE_POLICY_SHIELDS_UP ?
 					 TAILRACE_DROP_SHIELDS_UP :
 					 TAILRACE_DROP_NO_RULE);
-	res->by_rule = true;
 	if (pkt->proto != IPPROTO_TCP)
 		res->flow = enter(filter->flows, pkt, &key, &era,
-				  TR_FLOW_VERDICT, res->rule);
-	return pass(res, TAILRACE_CAUSE_RULE);
+				  TR_FLOW_VERDICT, res->slot);
+	return pass_by_rule(filter, res, TAILRACE_CAUSE_RULE);
 }
 
 bool tr_filter_in(struct tr_filter *filter, struct tr_peers *peers,

@@ -10,6 +10,7 @@
 #include <linux/types.h>
 
 #include "../uapi/tailrace.h"
+#include "hits.h"
 
 struct tr_flow_table;
 struct tr_packet;
@@ -23,6 +24,7 @@ struct tr_policy;
  * @flows: of peers that are not jailed, and cached verdicts
  * @jail: flows of jailed peers
  * @expired: the policy is too old to be trusted: everything is dropped
+ * @hits: of the rules of @policy
  * @generation: of @policy, 0 before the first; written by the committer
  */
 struct tr_filter {
@@ -30,6 +32,7 @@ struct tr_filter {
 	bool expired;
 	struct tr_flow_table *flows;
 	struct tr_flow_table *jail;
+	struct tr_hits hits;
 	u32 generation;
 };
 
@@ -46,6 +49,7 @@ struct tr_filter {
  * @flow: bits TR_RESULT_FLOW_*
  * @drop: why, unless @accept
  * @rule: see @by_rule
+ * @slot: where to count packets that @rule lets in
  * @generation: of the policy, 0: none
  * @peer: by longest prefix: of the source inbound, of the destination
  *	outbound; NULL when unknown; valid in the caller's RCU section
@@ -57,6 +61,7 @@ struct tr_result {
 	enum tailrace_cause cause;
 	enum tailrace_drop drop;
 	u32 rule;
+	u32 slot;
 	u32 generation;
 	struct tr_peer *peer;
 };
@@ -69,12 +74,12 @@ void tr_filter_uninit(struct tr_filter *filter);
 /**
  * tr_filter_commit() - put a policy in force
  * @filter: filter
- * @policy: compiled; belongs to the filter from here on
+ * @policy: compiled; belongs to the filter from here on, but on error
  *
  * One commit at a time is the caller's business. Process context: waits for a
  * grace period, so that no packet is judged by the old policy afterwards.
  *
- * Return: the new generation, never 0.
+ * Return: the new generation, or 0 when there is no memory to count hits in.
  */
 u32 tr_filter_commit(struct tr_filter *filter, struct tr_policy *policy);
 

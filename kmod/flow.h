@@ -60,7 +60,7 @@ void tr_flow_free(struct tr_flow_table *table);
  * @table: table
  * @key: of the packet
  * @era: now
- * @rule: id of the rule behind a verdict
+ * @rule: slot (struct tr_hits) of the rule behind a verdict
  *
  * Lock-free; any context that tr_flow_add() may run in.
  *
@@ -89,7 +89,7 @@ enum tr_flow_added {
  * @key: of the inbound direction
  * @era: now
  * @kind: TR_FLOW_REPLY or TR_FLOW_VERDICT
- * @rule: id of the rule behind a verdict
+ * @rule: slot (struct tr_hits) of the rule behind a verdict
  *
  * Softirq or process context. Does not allocate.
  */

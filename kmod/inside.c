@@ -35,6 +35,8 @@ unsigned int tr_inside_in(void *priv, struct sk_buff *skb,
 	if (tr_filter_in(&tdev->filter, &tdev->peers, &pkt, &res)) {
 		tr_stats_add(tdev->stats, TAILRACE_A_STATS_FILTER_IN,
 			     packets(skb));
+		if (res.by_rule)
+			tr_hits_add(&tdev->filter.hits, res.slot, packets(skb));
 	} else {
 		tr_stats_drop(tdev->stats, res.drop);
 	}

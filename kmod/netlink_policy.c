@@ -185,6 +185,11 @@ int tr_netlink_policy_commit(struct sk_buff *skb, struct genl_info *info)
 		goto err_free;
 	}
 	generation = tr_filter_commit(&tdev->filter, policy);
+	if (!generation) {
+		mutex_unlock(&tn->lock);
+		ret = -ENOMEM;
+		goto err_free;
+	}
 	tr_device_announce(tdev);
 	mutex_unlock(&tn->lock);
 	return reply_generation(reply, info, nla_get_u32(ifindex), generation);
@@ -198,6 +203,7 @@ err_free:
 static size_t rule_size(const struct tr_rule *rule)
 {
 	return nla_total_size(0) + nla_total_size(sizeof(u32)) +
+	       nla_total_size_64bit(sizeof(u64)) +
 	       nla_total_size(rule->n_protos) +
 	       nla_total_size(rule->n_srcs * sizeof(*rule->srcs)) +
 	       nla_total_size(rule->n_caps * sizeof(*rule->caps)) +
@@ -234,7 +240,7 @@ static int put_array(struct sk_buff *skb, int type, const void *data, u32 n,
 	return n ? nla_put(skb, type, n * size, data) : 0;
 }
 
-static int fill_rule(struct sk_buff *skb, const struct tr_rule *rule)
+static int fill_rule(struct sk_buff *skb, const struct tr_rule *rule, u64 hits)
 {
 	struct nlattr *nest = nla_nest_start(skb, TAILRACE_A_POLICY_RULE);
 
@@ -248,7 +254,9 @@ static int fill_rule(struct sk_buff *skb, const struct tr_rule *rule)
 	    put_array(skb, TAILRACE_A_RULE_SRC_CAPS, rule->caps, rule->n_caps,
 		      sizeof(*rule->caps)) ||
 	    put_array(skb, TAILRACE_A_RULE_DST, rule->dsts, rule->n_dsts,
-		      sizeof(*rule->dsts))) {
+		      sizeof(*rule->dsts)) ||
+	    nla_put_u64_64bit(skb, TAILRACE_A_RULE_HITS, hits,
+			      TAILRACE_A_RULE_PAD)) {
 		nla_nest_cancel(skb, nest);
 		return -EMSGSIZE;
 	}
@@ -287,7 +295,9 @@ static int fill_policy(struct sk_buff *skb, struct netlink_callback *cb,
 			goto err_cancel;
 		cb->args[1] += n;
 	} else if (cb->args[2] < tr_policy_n_rules(policy)) {
-		if (fill_rule(skb, tr_policy_rule(policy, cb->args[2])))
+		if (fill_rule(skb, tr_policy_rule(policy, cb->args[2]),
+			      tr_hits_read(&tdev->filter.hits,
+					   policy->slot[cb->args[2]])))
 			goto err_cancel;
 		cb->args[2]++;
 	}

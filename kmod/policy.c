@@ -27,6 +27,7 @@ void tr_policy_free(struct tr_policy *policy)
 	list_for_each_entry_safe(rule, next, &policy->rules, list)
 		kvfree(rule);
 	kvfree(policy->rule);
+	kvfree(policy->slot);
 	kvfree(policy->local);
 	kvfree(policy);
 }
@@ -176,7 +177,10 @@ int tr_policy_compile(struct tr_policy *policy, u32 flags,
 	policy->rule = kvmalloc_array(max(policy->n_rules, 1U),
 				      sizeof(*policy->rule),
 				      GFP_KERNEL_ACCOUNT);
-	if (!policy->rule)
+	policy->slot = kvmalloc_array(max(policy->n_rules, 1U),
+				      sizeof(*policy->slot),
+				      GFP_KERNEL_ACCOUNT);
+	if (!policy->rule || !policy->slot)
 		return -ENOMEM;
 	list_for_each_entry(rule, &policy->rules, list)
 		policy->rule[i++] = rule;

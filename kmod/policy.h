@@ -53,6 +53,7 @@ struct tr_rule {
  * @n_addrs: addresses and capabilities, of @local and in all rules
  * @local: the local set in order of addition
  * @rule: the rules in order of addition; set by tr_policy_compile()
+ * @slot: of each rule, in struct tr_hits; set by tr_filter_commit()
  * @rules: the same while under construction
  * @classifier: set by tr_policy_compile()
  */
@@ -66,6 +67,7 @@ struct tr_policy {
 	u32 n_addrs;
 	struct tailrace_addr *local;
 	struct tr_rule **rule;
+	u32 *slot;
 	struct list_head rules;
 	struct tr_classifier classifier;
 };

@@ -130,6 +130,18 @@ static inline bool test_bit(u32 i, const unsigned long *map)
 
 #define __set_bit set_bit
 
+static inline void bitmap_zero(unsigned long *map, u32 n)
+{
+	memset(map, 0, DIV_ROUND_UP(n, 64) * sizeof(*map));
+}
+
+static inline u32 find_next_zero_bit(const unsigned long *map, u32 size, u32 i)
+{
+	while (i < size && test_bit(i, map))
+		i++;
+	return i;
+}
+
 static inline u32 find_last_bit(const unsigned long *map, u32 size)
 {
 	u32 i = size;
@@ -347,6 +359,12 @@ struct u64_stats_sync {
 	char unused;
 };
 
+typedef struct {
+	u64 v;
+} u64_stats_t;
+
+#define u64_stats_add(p, n) ((p)->v += (n))
+#define u64_stats_read(p) ((p)->v)
 #define alloc_percpu_gfp(type, gfp) ((type *)shim_alloc(1, sizeof(type), true))
 #define free_percpu(p) free(p)
 #define this_cpu_ptr(p) (p)
