@@ -5,65 +5,13 @@
 #include <string.h>
 
 #include "engine/map_update.h"
+#include "kernel/addrset.h"
 #include "lib/json.h"
 #include "lib/util.h"
 
 /* FilterRule (control.md 7.1) in the kernel's terms, and back to text. */
 
 #define CAP_PREFIX "cap:"
-
-static void set_addr(struct tailrace_addr *out, const struct prefix *p)
-{
-	out->kind = p->ip.family == 4 ? TAILRACE_ADDR_PREFIX4
-				      : TAILRACE_ADDR_PREFIX6;
-	out->prefix_len = p->bits;
-	memcpy(out->first, p->ip.b, sizeof(out->first));
-}
-
-/*
- * One source or destination. False: not valid, to be skipped. The forms are
- * tried in the order of the specification.
- */
-static bool parse_addr(const char *text, struct tailrace_addr *out)
-{
-	const char *dash = strchr(text, '-');
-	struct ip_addr first, last;
-	struct prefix p, masked;
-	char low[IP_TEXT_MAX];
-
-	memset(out, 0, sizeof(*out));
-	if (!strcmp(text, "*")) {
-		out->kind = TAILRACE_ADDR_ANY;
-		return true;
-	}
-	if (strchr(text, '/')) {
-		if (prefix_parse(&p, text))
-			return false;
-		masked = prefix_masked(&p);
-		set_addr(out, &p);
-		return prefix_equal(&p, &masked);
-	}
-	if (dash && !strchr(dash + 1, '-')) {
-		if ((size_t)(dash - text) >= sizeof(low))
-			return false;
-		memcpy(low, text, (size_t)(dash - text));
-		low[dash - text] = '\0';
-		if (ip_parse(&first, low) || ip_parse(&last, dash + 1) ||
-		    first.family != last.family ||
-		    ip_compare(&first, &last) > 0)
-			return false;
-		out->kind = first.family == 4 ? TAILRACE_ADDR_RANGE4
-					      : TAILRACE_ADDR_RANGE6;
-		memcpy(out->first, first.b, sizeof(out->first));
-		memcpy(out->last, last.b, sizeof(out->last));
-		return true;
-	}
-	if (ip_parse(&p.ip, text))
-		return false;
-	p.bits = (uint8_t)ip_bits(&p.ip);
-	set_addr(out, &p);
-	return true;
-}
 
 static int decode_sources(struct filter_rule *r, struct json_object *list)
 {
@@ -84,7 +32,7 @@ static int decode_sources(struct filter_rule *r, struct json_object *list)
 		if (!strncmp(s, CAP_PREFIX, strlen(CAP_PREFIX)))
 			r->src_caps[r->n_src_caps++] =
 				xstrdup(s + strlen(CAP_PREFIX));
-		else if (parse_addr(s, &r->src[r->n_src]))
+		else if (!addrset_parse(&r->src[r->n_src], s))
 			r->n_src++;
 	}
 	return 0;
@@ -156,7 +104,8 @@ static int decode_dests(struct filter_list *list, struct filter_rule *r,
 			return -EPROTO;
 		if (json_member(o, "Bits"))
 			list->invalid = true;
-		if (parse_addr(text, &d->addr) && d->port_first <= d->port_last)
+		if (!addrset_parse(&d->addr, text) &&
+		    d->port_first <= d->port_last)
 			r->n_dst++;
 	}
 	return 0;
@@ -222,29 +171,9 @@ void filter_list_free(struct filter_list *list)
 
 static struct json_object *addr_text(const struct tailrace_addr *a)
 {
-	bool v6 = a->kind == TAILRACE_ADDR_PREFIX6 ||
-		  a->kind == TAILRACE_ADDR_RANGE6;
-	struct ip_addr first = {.family = v6 ? 6 : 4}, last = first;
-	char low[IP_TEXT_MAX], high[IP_TEXT_MAX];
-	char text[2 * IP_TEXT_MAX + 2] = "*";
+	char text[ADDRSET_TEXT_MAX];
 
-	memcpy(first.b, a->first, sizeof(first.b));
-	memcpy(last.b, a->last, sizeof(last.b));
-	ip_format(&first, low);
-	ip_format(&last, high);
-	switch ((enum tailrace_addr_kind)a->kind) {
-	case TAILRACE_ADDR_ANY:
-		break;
-	case TAILRACE_ADDR_PREFIX4:
-	case TAILRACE_ADDR_PREFIX6:
-		snprintf(text, sizeof(text), "%s/%u", low, a->prefix_len);
-		break;
-	case TAILRACE_ADDR_RANGE4:
-	case TAILRACE_ADDR_RANGE6:
-		snprintf(text, sizeof(text), "%s-%s", low, high);
-		break;
-	}
-	return json_object_new_string(text);
+	return json_object_new_string(addrset_format(a, text));
 }
 
 static struct json_object *rule_encode(const struct filter_rule *r)
