@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <linux/genetlink.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "kernel/list.h"
 #include "lib/util.h"
@@ -44,6 +45,46 @@ static int dump(struct netlink *nl, uint16_t family, enum tailrace_cmd cmd,
 }
 
 /* Devices. */
+
+static void on_link(void *ctx, const struct nlmsghdr *h)
+{
+	const struct nlattr *tb[TAILRACE_A_DEVICE_MAX + 1];
+	struct module_links *links = ctx;
+
+	netlink_msg_attrs(h, GENL_HDRLEN, tb, ARRAY_SIZE(tb));
+	*list_add(links->index, &links->n) =
+		attr_u32(tb[TAILRACE_A_DEVICE_IFINDEX]);
+}
+
+const char *module_open(struct netlink *nl, uint16_t *family,
+			struct module_links *out)
+{
+	int err;
+
+	memset(out, 0, sizeof(*out));
+	/* asking for the family would load the module */
+	if (access("/sys/module/tailrace", F_OK))
+		return "tailrace.ko is not loaded: modprobe tailrace";
+	if (netlink_open(nl, NETLINK_GENERIC)) {
+		netlink_close(nl);
+		return "cannot ask the kernel: no generic netlink";
+	}
+	err = netlink_family(nl, TAILRACE_FAMILY_NAME, family, NULL, NULL);
+	if (!err)
+		err = netlink_ask(nl,
+				  netlink_begin_genl(nl, *family,
+						     TAILRACE_CMD_DEV_GET,
+						     TAILRACE_FAMILY_VERSION,
+						     NLM_F_DUMP),
+				  on_link, out);
+	/* a list that changed while it was dumped is good enough for people */
+	if (!err || err == -EAGAIN)
+		return NULL;
+	free(out->index);
+	netlink_close(nl);
+	return err == -EPERM ? "only root may ask tailrace.ko: use sudo" :
+			       "tailrace.ko does not answer";
+}
 
 static void on_device(void *ctx, const struct nlmsghdr *h)
 {

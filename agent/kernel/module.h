@@ -17,6 +17,21 @@ struct module_device {
 	uint32_t generation;
 };
 
+/* The devices that it is attached to in this network namespace. */
+struct module_links {
+	uint32_t *index;
+	size_t n;
+};
+
+/*
+ * For a command that asks the module by itself, without the agent: opens @nl,
+ * finds the family and the devices; needs CAP_NET_ADMIN. NULL, and then @nl and
+ * @out->index are the caller's; else what is wrong and what to do about it.
+ * Never loads the module.
+ */
+const char *module_open(struct netlink *nl, uint16_t *family,
+			struct module_links *out);
+
 /* -ENODEV: not attached. */
 int module_device_get(struct netlink *nl, uint16_t family, uint32_t link,
 		      struct module_device *out);

@@ -128,6 +128,8 @@ static int read_answer(struct netlink *nl, netlink_cb cb, void *ctx)
 			return -errno;
 		}
 		for (; mnl_nlmsg_ok(h, left); h = mnl_nlmsg_next(h, &left)) {
+			if (!h->nlmsg_seq && nl->stray)
+				nl->stray(nl->stray_ctx, h);
 			if (h->nlmsg_seq != nl->sequence)
 				continue;
 			torn |= !!(h->nlmsg_flags & NLM_F_DUMP_INTR);
@@ -215,13 +217,22 @@ int netlink_family(struct netlink *nl, const char *name, uint16_t *id,
 	return 0;
 }
 
-int netlink_join(struct netlink *nl, uint32_t group)
+int netlink_unblock(struct netlink *nl)
 {
 	int fd = mnl_socket_get_fd(nl->socket);
 	int flags = fcntl(fd, F_GETFL);
 
 	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
 		return -errno;
+	return 0;
+}
+
+int netlink_join(struct netlink *nl, uint32_t group)
+{
+	int err = netlink_unblock(nl);
+
+	if (err)
+		return err;
 	return mnl_socket_setsockopt(nl->socket, NETLINK_ADD_MEMBERSHIP, &group,
 				     sizeof(group)) < 0 ?
 		       -errno :

@@ -20,6 +20,12 @@ struct netlink {
 	unsigned int changes; /* requests sent by netlink_change */
 	char *out; /* the message being built */
 	char *in;
+	/*
+	 * Sees notifications that come before an answer; NULL: nobody does. They
+	 * and those of netlink_receive() are the socket's events, in order.
+	 */
+	void (*stray)(void *ctx, const struct nlmsghdr *h);
+	void *stray_ctx;
 	/* The kernel's text (extack) or strerror of the last failure. */
 	char error[256];
 };
@@ -68,6 +74,8 @@ int netlink_ask(struct netlink *nl, struct nlmsghdr *h, netlink_cb cb,
 int netlink_family(struct netlink *nl, const char *name, uint16_t *id,
 		   const char *group_name, uint32_t *group);
 
+/* From here on netlink_receive() does not wait. */
+int netlink_unblock(struct netlink *nl);
 /* Joins a multicast group; the socket becomes non-blocking. */
 int netlink_join(struct netlink *nl, uint32_t group);
 /*

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "kernel/stats.h"
 
-#include <errno.h>
 #include <json-c/json.h>
 #include <linux/genetlink.h>
 #include <net/if.h>
 #include <string.h>
 
-#include "kernel/list.h"
+#include "kernel/module.h"
 #include "kernel/wg.h"
 #include "lib/util.h"
 #include "tailrace.h"
@@ -228,77 +227,27 @@ struct json_object *stats_json(struct netlink *nl, uint16_t family,
 	return o;
 }
 
-struct links {
-	uint32_t *index;
-	size_t n;
-};
-
-static void on_link(void *ctx, const struct nlmsghdr *h)
-{
-	const struct nlattr *tb[TAILRACE_A_DEVICE_MAX + 1];
-	struct links *links = ctx;
-
-	netlink_msg_attrs(h, GENL_HDRLEN, tb, ARRAY_SIZE(tb));
-	*list_add(links->index, &links->n) =
-		attr_u32(tb[TAILRACE_A_DEVICE_IFINDEX]);
-}
-
-/* A list that changed while it was dumped is good enough for people. */
-static int all_links(struct netlink *nl, uint16_t family, struct links *out)
-{
-	int err = netlink_ask(nl,
-			      netlink_begin_genl(nl, family,
-						 TAILRACE_CMD_DEV_GET,
-						 TAILRACE_FAMILY_VERSION,
-						 NLM_F_DUMP),
-			      on_link, out);
-
-	return err == -EAGAIN ? 0 : err;
-}
-
-static int all_json(struct netlink *nl, struct json_object *to)
-{
-	struct links links = { 0 };
-	char name[IF_NAMESIZE];
-	uint16_t family;
-	size_t i;
-	int err;
-
-	err = netlink_family(nl, TAILRACE_FAMILY_NAME, &family, NULL, NULL);
-	if (!err)
-		err = all_links(nl, family, &links);
-	for (i = 0; i < links.n; i++)
-		if (if_indextoname(links.index[i], name))
-			json_object_object_add(
-				to, name,
-				stats_json(nl, family, links.index[i]));
-	free(links.index);
-	return err;
-}
-
 struct json_object *stats_all_json(const char **why)
 {
+	struct module_links links;
 	struct json_object *o;
+	char name[IF_NAMESIZE];
 	struct netlink nl;
-	int err;
+	const char *error;
+	uint16_t family;
+	size_t i;
 
-	/* asking for the family would load the module */
-	if (access("/sys/module/tailrace", F_OK)) {
-		*why = "tailrace.ko is not loaded: modprobe tailrace";
-		return NULL;
-	}
-	if (netlink_open(&nl, NETLINK_GENERIC)) {
-		netlink_close(&nl);
-		*why = "cannot ask the kernel: no generic netlink";
+	error = module_open(&nl, &family, &links);
+	if (error) {
+		*why = error;
 		return NULL;
 	}
 	o = json_object_new_object();
-	err = all_json(&nl, o);
+	for (i = 0; i < links.n; i++)
+		if (if_indextoname(links.index[i], name))
+			json_object_object_add(
+				o, name, stats_json(&nl, family, links.index[i]));
+	free(links.index);
 	netlink_close(&nl);
-	if (!err)
-		return o;
-	json_object_put(o);
-	*why = err == -EPERM ? "only root may ask tailrace.ko: use sudo" :
-			       "tailrace.ko does not answer";
-	return NULL;
+	return o;
 }
