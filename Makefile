@@ -97,7 +97,7 @@ $B/interop/%: selftests/interop/%.c $(wildcard selftests/unit/*.h) \
 # the kernel's headers.
 SHIM_HEADERS := $(patsubst %,$B/shim/%.h,net/ipv6 crypto/poly1305 \
 	crypto/utils $(addprefix linux/,\
-	bitmap bitops cache jhash jiffies list log2 mm mutex percpu rcupdate \
+	bitmap bitops cache jhash jiffies list log2 mm mutex netlink percpu rcupdate \
 	rhashtable sched seqlock siphash skbuff slab sort spinlock \
 	u64_stats_sync xarray))
 SHIM_SRCS := $(addprefix kmod/,packet.c interval.c ruleset.c classify.c \

@@ -3,7 +3,9 @@
 
 #include <linux/errno.h>
 #include <linux/in.h>
+#include <linux/log2.h>
 #include <linux/mm.h>
+#include <linux/netlink.h>
 
 #include "flow.h"
 #include "packet.h"
@@ -21,12 +23,12 @@ int tr_filter_init(struct tr_filter *filter)
 	u32 flows = TR_FLOW_MAX_DEFAULT;
 
 	/* 72 bytes each: at most half a percent of a small machine. */
-	while (flows > 4096 && flows * 72ULL > ram / 200)
+	while (flows > TAILRACE_MIN_FLOWS && flows * 72ULL > ram / 200)
 		flows /= 2;
 	*filter = (struct tr_filter){};
-	filter->flows = tr_flow_new(flows);
+	RCU_INIT_POINTER(filter->flows, tr_flow_new(flows));
 	filter->jail = tr_flow_new(JAIL_FLOWS);
-	if (filter->flows && filter->jail)
+	if (rcu_access_pointer(filter->flows) && filter->jail)
 		return 0;
 	tr_filter_uninit(filter);
 	return -ENOMEM;
@@ -35,7 +37,7 @@ int tr_filter_init(struct tr_filter *filter)
 void tr_filter_uninit(struct tr_filter *filter)
 {
 	tr_policy_free(rcu_dereference_protected(filter->policy, true));
-	tr_flow_free(filter->flows);
+	tr_flow_free(rcu_dereference_protected(filter->flows, true));
 	tr_flow_free(filter->jail);
 	tr_hits_free(&filter->hits);
 	*filter = (struct tr_filter){};
@@ -64,6 +66,45 @@ u32 tr_filter_commit(struct tr_filter *filter, struct tr_policy *policy)
 	tr_hits_settle(&filter->hits, policy);
 	tr_policy_free(old);
 	return filter->generation;
+}
+
+/* The one that flows have to be of to be alive; for writers. */
+static u32 epoch(const struct tr_filter *filter)
+{
+	const struct tr_policy *policy =
+		rcu_dereference_protected(filter->policy, true);
+
+	return policy ? policy->flow_epoch : 0;
+}
+
+int tr_filter_resize(struct tr_filter *filter, u32 flows,
+		     struct netlink_ext_ack *extack)
+{
+	struct tr_flow_table *old, *table;
+
+	if (flows > TAILRACE_MAX_FLOWS) {
+		NL_SET_ERR_MSG(extack, "too many flows");
+		return -E2BIG;
+	}
+	old = rcu_dereference_protected(filter->flows, true);
+	if (roundup_pow_of_two(flows) == tr_flow_max(old))
+		return 0;
+	table = tr_flow_new(flows);
+	if (!table)
+		return -ENOMEM;
+	tr_flow_succeed(table, old);
+	rcu_assign_pointer(filter->flows, table);
+	/* From here on the old one gets no more flows. */
+	synchronize_rcu();
+	tr_flow_take_over(table, epoch(filter));
+	synchronize_rcu();
+	tr_flow_free(old);
+	return 0;
+}
+
+void tr_filter_set_strict(struct tr_filter *filter, bool strict)
+{
+	WRITE_ONCE(filter->strict, strict);
 }
 
 static bool pass(struct tr_result *res, enum tailrace_cause cause)
@@ -245,12 +286,13 @@ static bool rules_in(struct tr_filter *filter, const struct tr_policy *policy,
 		.epoch = policy->flow_epoch,
 		.verdict = (u64)policy->generation << 32 | peers_generation,
 	};
+	struct tr_flow_table *flows = rcu_dereference(filter->flows);
 	struct tr_flow_key key;
 
 	/* The first packet of a TCP connection is also the last to ask. */
 	if (pkt->proto != IPPROTO_TCP) {
 		flow_key(pkt, &key);
-		switch (find(filter->flows, pkt, &key, &era, &res->slot)) {
+		switch (find(flows, pkt, &key, &era, &res->slot)) {
 		case TR_FLOW_VERDICT:
 			res->flow = TR_RESULT_FLOW_HIT;
 			return pass_by_rule(filter, res, TAILRACE_CAUSE_CACHE);
@@ -266,8 +308,8 @@ static bool rules_in(struct tr_filter *filter, const struct tr_policy *policy,
 					 TAILRACE_DROP_SHIELDS_UP :
 					 TAILRACE_DROP_NO_RULE);
 	if (pkt->proto != IPPROTO_TCP)
-		res->flow = enter(filter->flows, pkt, &key, &era,
-				  TR_FLOW_VERDICT, res->slot);
+		res->flow = enter(flows, pkt, &key, &era, TR_FLOW_VERDICT,
+				  res->slot);
 	return pass_by_rule(filter, res, TAILRACE_CAUSE_RULE);
 }
 
@@ -322,7 +364,7 @@ bool tr_filter_out(struct tr_filter *filter, struct tr_peers *peers,
 		return pass(res, TAILRACE_CAUSE_OUTBOUND);
 
 	if (!res->peer || !tr_peer_is_jailed(res->peer)) {
-		table = filter->flows;
+		table = rcu_dereference(filter->flows);
 		era.epoch = policy->flow_epoch;
 	}
 	reversed_flow_key(pkt, &key);
@@ -335,18 +377,11 @@ bool tr_filter_out(struct tr_filter *filter, struct tr_peers *peers,
 
 u32 tr_filter_flows(struct tr_filter *filter)
 {
-	const struct tr_policy *policy;
-	u32 epoch;
-
-	rcu_read_lock();
-	policy = rcu_dereference(filter->policy);
-	epoch = policy ? policy->flow_epoch : 0;
-	rcu_read_unlock();
-	return tr_flow_count(filter->flows, epoch) +
-	       tr_flow_count(filter->jail, JAIL_EPOCH);
+	return tr_flow_count(rcu_dereference_protected(filter->flows, true),
+			     epoch(filter));
 }
 
 u32 tr_filter_flows_max(const struct tr_filter *filter)
 {
-	return tr_flow_max(filter->flows) + tr_flow_max(filter->jail);
+	return tr_flow_max(rcu_dereference_protected(filter->flows, true));
 }

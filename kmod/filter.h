@@ -12,6 +12,7 @@
 #include "../uapi/tailrace.h"
 #include "hits.h"
 
+struct netlink_ext_ack;
 struct tr_flow_table;
 struct tr_packet;
 struct tr_peer;
@@ -21,17 +22,20 @@ struct tr_policy;
 /**
  * struct tr_filter - the filter of one device
  * @policy: NULL until the first commit: everything is dropped
- * @flows: of peers that are not jailed, and cached verdicts
+ * @flows: of peers that are not jailed, and cached verdicts; replaced by
+ *	tr_filter_resize()
  * @jail: flows of jailed peers
  * @expired: the policy is too old to be trusted: everything is dropped
+ * @strict: see TAILRACE_DEVICE_STRICT
  * @hits: of the rules of @policy
  * @generation: of @policy, 0 before the first; written by the committer
  */
 struct tr_filter {
 	struct tr_policy __rcu *policy;
 	bool expired;
-	struct tr_flow_table *flows;
+	struct tr_flow_table __rcu *flows;
 	struct tr_flow_table *jail;
+	bool strict;
 	struct tr_hits hits;
 	u32 generation;
 };
@@ -84,6 +88,23 @@ void tr_filter_uninit(struct tr_filter *filter);
 u32 tr_filter_commit(struct tr_filter *filter, struct tr_policy *policy);
 
 /**
+ * tr_filter_resize() - change the size of the flow table
+ * @filter: filter
+ * @flows: at most so many; rounded up to a power of two
+ * @extack: text on error
+ *
+ * Living flows are carried over, as far as they find room. Process context;
+ * one change or commit at a time is the caller's business.
+ *
+ * Return: 0, -E2BIG or -ENOMEM; on error nothing has changed.
+ */
+int tr_filter_resize(struct tr_filter *filter, u32 flows,
+		     struct netlink_ext_ack *extack);
+
+/* Turns strictness on or off. As tr_filter_resize(), but cannot fail. */
+void tr_filter_set_strict(struct tr_filter *filter, bool strict);
+
+/**
  * tr_filter_in() - judge a packet from a peer
  * @filter: filter
  * @peers: peers of the same device
@@ -113,7 +134,10 @@ bool tr_filter_in(struct tr_filter *filter, struct tr_peers *peers,
 bool tr_filter_out(struct tr_filter *filter, struct tr_peers *peers,
 		   const struct tr_packet *pkt, struct tr_result *res);
 
-/* Flows now and at most, over both tables. Process context. */
+/*
+ * Flows now and at most, without those of jailed peers. Process context, not
+ * beside tr_filter_resize().
+ */
 u32 tr_filter_flows(struct tr_filter *filter);
 u32 tr_filter_flows_max(const struct tr_filter *filter);
 

@@ -37,8 +37,13 @@ struct bucket {
 	u8 hand; /* where the search for a victim starts */
 } ____cacheline_aligned;
 
+/*
+ * While it takes the place of another, @old is that one: what is not found here
+ * may be there, not yet carried over. A flow that is in both counts here.
+ */
 struct tr_flow_table {
 	u32 mask; /* of buckets */
+	struct tr_flow_table *old;
 	hsiphash_key_t secret;
 	struct bucket *bucket;
 	struct flow (*flow)[WAYS];
@@ -103,11 +108,10 @@ static bool lives(const struct flow *flow, const struct tr_flow_era *era)
 	return flow->kind == TR_FLOW_REPLY || flow->verdict_era == era->verdict;
 }
 
-/* *@used is where it says when the flow was last found. */
-static enum tr_flow_kind look_up(struct tr_flow_table *table,
-				 const struct tr_flow_key *key,
-				 const struct tr_flow_era *era, u32 *rule,
-				 u16 **used)
+static enum tr_flow_kind look_up_here(struct tr_flow_table *table,
+				      const struct tr_flow_key *key,
+				      const struct tr_flow_era *era, u32 *rule,
+				      u16 **used)
 {
 	u32 hash = hash_key(table, key), tag = tag_of(hash);
 	struct bucket *b = &table->bucket[hash & table->mask];
@@ -133,6 +137,21 @@ static enum tr_flow_kind look_up(struct tr_flow_table *table,
 		}
 	} while (read_seqcount_retry(&b->seq, seq));
 	return kind;
+}
+
+/* *@used is where it says when the flow was last found. */
+static enum tr_flow_kind look_up(struct tr_flow_table *table,
+				 const struct tr_flow_key *key,
+				 const struct tr_flow_era *era, u32 *rule,
+				 u16 **used)
+{
+	enum tr_flow_kind kind = look_up_here(table, key, era, rule, used);
+	struct tr_flow_table *old;
+
+	if (kind != TR_FLOW_FREE)
+		return kind;
+	old = READ_ONCE(table->old);
+	return old ? look_up_here(old, key, era, rule, used) : kind;
 }
 
 enum tr_flow_kind tr_flow_find(struct tr_flow_table *table,
@@ -192,6 +211,17 @@ static int choose_slot(struct bucket *b, const struct flow *flow,
 	return victim;
 }
 
+static int slot_of(const struct bucket *b, const struct flow *flow, u32 tag,
+		   const struct tr_flow_key *key)
+{
+	int i;
+
+	for (i = 0; i < WAYS; i++)
+		if (b->tag[i] == tag && !memcmp(&flow[i].key, key, sizeof(*key)))
+			break;
+	return i;
+}
+
 enum tr_flow_added tr_flow_add(struct tr_flow_table *table,
 			       const struct tr_flow_key *key,
 			       const struct tr_flow_era *era,
@@ -205,10 +235,7 @@ enum tr_flow_added tr_flow_add(struct tr_flow_table *table,
 	int i;
 
 	spin_lock_bh(&b->lock);
-	for (i = 0; i < WAYS; i++)
-		if (b->tag[i] == tag &&
-		    !memcmp(&flow[i].key, key, sizeof(*key)))
-			break;
+	i = slot_of(b, flow, tag, key);
 	if (i == WAYS) {
 		i = choose_slot(b, flow, era, kind, &evicted);
 		if (i < 0) {
@@ -234,6 +261,56 @@ enum tr_flow_added tr_flow_add(struct tr_flow_table *table,
 out:
 	spin_unlock_bh(&b->lock);
 	return ret;
+}
+
+void tr_flow_succeed(struct tr_flow_table *table, struct tr_flow_table *old)
+{
+	table->old = old;
+}
+
+/* Bring @from to the table, unless it is there. */
+static void carry_over(struct tr_flow_table *table, const struct flow *from,
+		       u16 used)
+{
+	const struct tr_flow_era era = { from->epoch, from->verdict_era };
+	u32 hash = hash_key(table, &from->key), tag = tag_of(hash);
+	struct bucket *b = &table->bucket[hash & table->mask];
+	struct flow *flow = table->flow[hash & table->mask];
+	bool evicted;
+	int i;
+
+	spin_lock_bh(&b->lock);
+	if (slot_of(b, flow, tag, &from->key) < WAYS)
+		goto out;
+	i = choose_slot(b, flow, &era, from->kind, &evicted);
+	if (i < 0)
+		goto out;
+	write_seqcount_begin(&b->seq);
+	b->tag[i] = tag;
+	b->used[i] = used;
+	flow[i] = *from;
+	write_seqcount_end(&b->seq);
+out:
+	spin_unlock_bh(&b->lock);
+}
+
+void tr_flow_take_over(struct tr_flow_table *table, u32 epoch)
+{
+	struct tr_flow_table *old = table->old;
+	u32 i;
+	int k;
+
+	/* Nobody writes to the old table but for when a flow was used. */
+	for (i = 0; i <= old->mask; i++) {
+		const struct bucket *b = &old->bucket[i];
+
+		for (k = 0; k < WAYS; k++)
+			if (b->tag[k] && old->flow[i][k].epoch == epoch)
+				carry_over(table, &old->flow[i][k],
+					   READ_ONCE(b->used[k]));
+		cond_resched();
+	}
+	WRITE_ONCE(table->old, NULL);
 }
 
 u32 tr_flow_count(struct tr_flow_table *table, u32 epoch)

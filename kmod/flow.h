@@ -98,6 +98,23 @@ enum tr_flow_added tr_flow_add(struct tr_flow_table *table,
 			       const struct tr_flow_era *era,
 			       enum tr_flow_kind kind, u32 rule);
 
+/**
+ * tr_flow_succeed() - prepare a table to take another's place
+ * @table: new, not yet used
+ * @old: what it does not find it looks for there; gets no more flows once
+ *	every user has turned to @table
+ */
+void tr_flow_succeed(struct tr_flow_table *table, struct tr_flow_table *old);
+
+/**
+ * tr_flow_take_over() - carry the flows over from the old table
+ * @table: in use instead of the old one everywhere
+ * @epoch: flows of others stay behind
+ *
+ * A grace period later the old table may be freed. Process context.
+ */
+void tr_flow_take_over(struct tr_flow_table *table, u32 epoch);
+
 /* Flows that live in @epoch. Walks the table; process context. */
 u32 tr_flow_count(struct tr_flow_table *table, u32 epoch);
 u32 tr_flow_max(const struct tr_flow_table *table);

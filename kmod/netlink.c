@@ -9,25 +9,69 @@
 
 static const struct nla_policy device_attrs[TAILRACE_A_DEVICE_MAX + 1] = {
 	[TAILRACE_A_DEVICE_IFINDEX] = NLA_POLICY_MIN(NLA_U32, 1),
-	[TAILRACE_A_DEVICE_PORT] = NLA_POLICY_MIN(NLA_U16, 1),
 	[TAILRACE_A_DEVICE_FD] = NLA_POLICY_MIN(NLA_S32, 0),
+};
+
+/* Of DEV_ATTACH and DEV_SET. */
+static const struct nla_policy settings[TAILRACE_A_DEVICE_MAX + 1] = {
+	[TAILRACE_A_DEVICE_IFINDEX] = NLA_POLICY_MIN(NLA_U32, 1),
+	[TAILRACE_A_DEVICE_PORT] = NLA_POLICY_MIN(NLA_U16, 1),
+	[TAILRACE_A_DEVICE_FLAGS] =
+		NLA_POLICY_MASK(NLA_U32, TAILRACE_DEVICE_STRICT),
+	[TAILRACE_A_DEVICE_FLOWS_MAX] =
+		NLA_POLICY_MIN(NLA_U32, TAILRACE_MIN_FLOWS),
 	[TAILRACE_A_DEVICE_MAX_STALE] = { .type = NLA_U32 },
 };
+
+/*
+ * Does what the settings but PORT say, first what may fail. On error nothing
+ * has changed.
+ */
+static int change_settings(struct tr_device *tdev, struct nlattr **attrs,
+			   struct netlink_ext_ack *extack)
+{
+	const struct nlattr *flags = attrs[TAILRACE_A_DEVICE_FLAGS];
+	const struct nlattr *flows = attrs[TAILRACE_A_DEVICE_FLOWS_MAX];
+	const struct nlattr *stale = attrs[TAILRACE_A_DEVICE_MAX_STALE];
+	int ret;
+
+	if (flows) {
+		ret = tr_filter_resize(&tdev->filter, nla_get_u32(flows),
+				       extack);
+		if (ret)
+			return ret;
+	}
+	if (flags)
+		tr_filter_set_strict(&tdev->filter,
+				     nla_get_u32(flags) &
+					     TAILRACE_DEVICE_STRICT);
+	if (stale)
+		tr_device_set_max_stale(tdev, nla_get_u32(stale));
+	return 0;
+}
 
 static int dev_attach(struct sk_buff *skb, struct genl_info *info)
 {
 	struct tr_net *tn = tr_device_net(genl_info_net(info));
-	int ret;
+	struct tr_device *tdev;
+	int ret, ifindex;
 
 	TR_REQUIRE(info->attrs, info->extack, TAILRACE_A_DEVICE_IFINDEX);
 	TR_REQUIRE(info->attrs, info->extack, TAILRACE_A_DEVICE_PORT);
+	ifindex = nla_get_u32(info->attrs[TAILRACE_A_DEVICE_IFINDEX]);
 
 	rtnl_lock();
 	mutex_lock(&tn->lock);
 	ret = tr_device_attach(
-		tn, nla_get_u32(info->attrs[TAILRACE_A_DEVICE_IFINDEX]),
+		tn, ifindex,
 		htons(nla_get_u16(info->attrs[TAILRACE_A_DEVICE_PORT])),
 		info->extack);
+	if (!ret) {
+		tdev = tr_device_get(tn, ifindex, info->extack);
+		ret = change_settings(tdev, info->attrs, info->extack);
+		if (ret)
+			tr_device_detach(tdev);
+	}
 	mutex_unlock(&tn->lock);
 	rtnl_unlock();
 	return ret;
@@ -65,25 +109,31 @@ static int dev_set(struct sk_buff *skb, struct genl_info *info)
 {
 	struct tr_net *tn = tr_device_net(genl_info_net(info));
 	const struct nlattr *port = info->attrs[TAILRACE_A_DEVICE_PORT];
-	const struct nlattr *stale = info->attrs[TAILRACE_A_DEVICE_MAX_STALE];
 	struct tr_device *tdev;
-	int ret = 0;
+	__be16 old_port;
+	int i, ret = 0;
 
 	TR_REQUIRE(info->attrs, info->extack, TAILRACE_A_DEVICE_IFINDEX);
-	if (!port && !stale) {
-		NL_SET_ERR_MSG(info->extack, "nothing to set");
+	for (i = 0; i <= TAILRACE_A_DEVICE_MAX; i++)
+		if (i != TAILRACE_A_DEVICE_IFINDEX && info->attrs[i])
+			break;
+	if (i > TAILRACE_A_DEVICE_MAX) {
+		NL_SET_ERR_MSG(info->extack, "nothing to be set");
 		return -EINVAL;
 	}
 	tdev = tr_netlink_lock(tn, info->attrs[TAILRACE_A_DEVICE_IFINDEX],
 			       info->extack);
 	if (!tdev)
 		return -ENODEV;
-	/* What may fail comes first: all or nothing. */
+	old_port = tdev->port;
 	if (port)
 		ret = tr_device_set_port(tdev, htons(nla_get_u16(port)),
 					 info->extack);
-	if (!ret && stale)
-		tr_device_set_max_stale(tdev, nla_get_u32(stale));
+	if (!ret) {
+		ret = change_settings(tdev, info->attrs, info->extack);
+		if (ret && port)
+			tr_device_set_port(tdev, old_port, NULL);
+	}
 	mutex_unlock(&tn->lock);
 	return ret;
 }
@@ -101,6 +151,8 @@ static int fill_device(struct sk_buff *skb, struct tr_device *tdev)
 	    nla_put_u32(skb, TAILRACE_A_DEVICE_RULES,
 			policy ? tr_policy_n_rules(policy) : 0) ||
 	    nla_put_u32(skb, TAILRACE_A_DEVICE_PEERS, tdev->peers.n_peers) ||
+	    nla_put_u32(skb, TAILRACE_A_DEVICE_FLAGS,
+			tdev->filter.strict ? TAILRACE_DEVICE_STRICT : 0) ||
 	    nla_put_u32(skb, TAILRACE_A_DEVICE_FLOWS,
 			tr_filter_flows(&tdev->filter)) ||
 	    nla_put_u32(skb, TAILRACE_A_DEVICE_FLOWS_MAX,
@@ -289,9 +341,9 @@ static int tsmp_send(struct sk_buff *skb, struct genl_info *info)
 	}
 
 static const struct genl_ops ops[] = {
-	OP(DEV_ATTACH, device_attrs, .doit = dev_attach),
+	OP(DEV_ATTACH, settings, .doit = dev_attach),
 	OP(DEV_DETACH, device_attrs, .doit = dev_detach),
-	OP(DEV_SET, device_attrs, .doit = dev_set),
+	OP(DEV_SET, settings, .doit = dev_set),
 	OP(DEV_GET, device_attrs, .doit = dev_get, .dumpit = dev_dump),
 	OP(SOCKET_BIND, device_attrs, .doit = socket_bind),
 	OP(POLICY_BEGIN, tr_netlink_policy_attrs,

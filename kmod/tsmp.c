@@ -181,6 +181,8 @@ bool tr_tsmp_reject(struct tr_tsmp *tsmp, struct sk_buff *skb,
 	case TAILRACE_DROP_TSMP_OUT:
 	case TAILRACE_DROP_DISCO_INSIDE:
 	case TAILRACE_DROP_EXPIRED:
+	case TAILRACE_DROP_NO_FLOW:
+	case TAILRACE_DROP_FLOWS_FULL:
 	case __TAILRACE_DROP_MAX:
 		return false;
 	}

@@ -26,6 +26,8 @@
 #define TAILRACE_MAX_RULE_ADDRS 1048576 /* in a policy; also of all peers */
 #define TAILRACE_MAX_CAPS 256 /* of one rule or one peer */
 #define TAILRACE_MAX_TSMP 64 /* bytes after the IP header */
+#define TAILRACE_MIN_FLOWS 4096 /* of one device, -ERANGE below it */
+#define TAILRACE_MAX_FLOWS 16777216
 #define TAILRACE_MAX_TRACES 4 /* of one device, -EBUSY past it */
 #define TAILRACE_TRACE_RATE 1000 /* verdicts a second, unless asked for more */
 #define TAILRACE_TRACE_RATE_MAX 100000
@@ -69,6 +71,16 @@ enum tailrace_state {
 	TAILRACE_STATE_EXPIRED, /* the same for MAX_STALE: nothing passes */
 };
 
+/* Bits of TAILRACE_A_DEVICE_FLAGS. */
+enum tailrace_device_flags {
+	/*
+	 * What comes in belongs to a flow that a rule allows now or that this
+	 * host has opened: a commit cuts the flows it no longer allows, and TCP
+	 * begins with SYN. Off at first.
+	 */
+	TAILRACE_DEVICE_STRICT = 1 << 0,
+};
+
 /* Bits of TAILRACE_A_POLICY_FLAGS. */
 enum tailrace_policy_flags {
 	/* The user blocks inbound connections: rejects say so. */
@@ -96,6 +108,8 @@ enum tailrace_drop {
 	TAILRACE_DROP_TSMP_OUT, /* only the agent sends TSMP */
 	TAILRACE_DROP_DISCO_INSIDE, /* our own disco looped through the tunnel */
 	TAILRACE_DROP_EXPIRED, /* no agent for MAX_STALE */
+	TAILRACE_DROP_NO_FLOW, /* strict: opens no flow and belongs to none */
+	TAILRACE_DROP_FLOWS_FULL, /* strict: no room for the flow it opens */
 	__TAILRACE_DROP_MAX
 };
 
@@ -212,13 +226,17 @@ struct tailrace_verdict {
 
 enum tailrace_cmd {
 	TAILRACE_CMD_UNSPEC,
-	/* Attach to a WireGuard device: DEVICE_IFINDEX, DEVICE_PORT. */
+	/*
+	 * Attach to a WireGuard device: DEVICE_IFINDEX, DEVICE_PORT, and what
+	 * else DEV_SET takes.
+	 */
 	TAILRACE_CMD_DEV_ATTACH,
 	/* Restore the device: DEVICE_IFINDEX. */
 	TAILRACE_CMD_DEV_DETACH,
 	/*
-	 * DEVICE_IFINDEX and any of DEVICE_PORT (WireGuard's has changed) and
-	 * DEVICE_MAX_STALE.
+	 * DEVICE_IFINDEX and any of DEVICE_PORT (WireGuard's has changed),
+	 * DEVICE_FLAGS, DEVICE_FLOWS_MAX, DEVICE_MAX_STALE; on error nothing
+	 * has changed.
 	 */
 	TAILRACE_CMD_DEV_SET,
 	/* do: DEVICE_IFINDEX; dump: all. Replies with the whole DEVICE set. */
@@ -323,6 +341,12 @@ enum {
 	TAILRACE_A_DEVICE_RULES, /* u32 */
 	TAILRACE_A_DEVICE_PEERS, /* u32 */
 	TAILRACE_A_DEVICE_FLOWS, /* u32, in the flow table now */
+	/*
+	 * The size of the flow table, 72 bytes a flow; rounded up to a power of
+	 * two, TAILRACE_MIN_FLOWS to TAILRACE_MAX_FLOWS. At first 262144, less
+	 * where that would be more than 1/200 of the memory. Flows live on when
+	 * it changes, as far as there is room. Jailed peers have their own 4096.
+	 */
 	TAILRACE_A_DEVICE_FLOWS_MAX, /* u32 */
 	/*
 	 * Seconds between two records of a flow that goes on, up to 86400; 0:
@@ -330,6 +354,7 @@ enum {
 	 */
 	TAILRACE_A_DEVICE_RECORDS, /* u32 */
 	TAILRACE_A_DEVICE_MAX_STALE, /* u32, s without an agent; 0: any time */
+	TAILRACE_A_DEVICE_FLAGS, /* u32, enum tailrace_device_flags */
 	__TAILRACE_A_DEVICE_MAX
 };
 #define TAILRACE_A_DEVICE_MAX (__TAILRACE_A_DEVICE_MAX - 1)

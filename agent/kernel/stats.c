@@ -85,6 +85,8 @@ static const char *const drop_names[__TAILRACE_DROP_MAX] = {
 	[TAILRACE_DROP_TSMP_OUT] = "tsmp_out",
 	[TAILRACE_DROP_DISCO_INSIDE] = "disco_inside",
 	[TAILRACE_DROP_EXPIRED] = "expired",
+	[TAILRACE_DROP_NO_FLOW] = "no_flow",
+	[TAILRACE_DROP_FLOWS_FULL] = "flows_full",
 };
 
 static const char *const path_names[__TAILRACE_PATH_MAX] = {

@@ -38,6 +38,40 @@ refused('EADDRINUSE', 'port', m.attach, 'wg1', 41641)
 m.attach('wg1', 41642)
 same(len(m.devices()), 2, 'two devices in one namespace')
 refused('EADDRINUSE', 'port', m.set_port, 'wg1', 41641)
+
+# Settings.
+STRICT = C['TAILRACE_DEVICE_STRICT']
+
+
+def settings(dev):
+    return [m.get(dev).num('DEVICE_' + s) for s in ('PORT', 'FLAGS',
+                                                    'FLOWS_MAX')]
+
+
+was = settings('wg0')
+same(was[1], 0, 'not strict at first')
+refused('EINVAL', 'nothing', m.set, 'wg0')
+refused('EINVAL', '', m.set, 'wg0', flags=STRICT << 1)
+refused('ERANGE', '', m.set, 'wg0', flows_max=4095)
+refused('E2BIG', 'flows', m.set, 'wg0', flows_max=16777217)
+refused('EINVAL', '', m.set, 'wg0', flows=1)
+refused('E2BIG', 'flows', m.set, 'wg0', port=41650, flags=STRICT,
+        flows_max=16777217)
+refused('EADDRINUSE', 'port', m.set, 'wg0', port=41642, flags=STRICT,
+        flows_max=8192)
+same(settings('wg0'), was, 'what is refused changes nothing')
+m.set('wg0', flows_max=4097)
+same(settings('wg0'), [41641, 0, 8192], 'the flow table alone')
+m.set('wg0', flags=STRICT)
+same(settings('wg0'), [41641, STRICT, 8192], 'strictness alone')
+m.set('wg0', port=41641, flags=0, flows_max=4096)
+same(settings('wg0'), [41641, 0, 4096], 'all at once')
+same(settings('wg1'), [41642] + was[1:], 'the other device is as it was')
+m.detach('wg1')
+refused('E2BIG', 'flows', m.attach, 'wg1', 41642, flows_max=16777217)
+refused('ENODEV', 'not attached', m.get, 'wg1')
+m.attach('wg1', 41642, flags=STRICT, flows_max=16384)
+same(settings('wg1'), [41642, STRICT, 16384], 'with the attachment')
 same(len(module_in('b').devices()), 0, 'another namespace sees none')
 
 # The socket.

@@ -244,6 +244,7 @@ struct rcu_head {
 #define rcu_read_lock() ((void)0)
 #define rcu_read_unlock() ((void)0)
 #define rcu_dereference(p) (p)
+#define rcu_access_pointer(p) (p)
 #define rcu_dereference_protected(p, c) ((void)(c), p)
 #define rcu_assign_pointer(p, v) ((p) = (v))
 #define RCU_INIT_POINTER(p, v) ((p) = (v))

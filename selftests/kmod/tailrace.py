@@ -241,18 +241,28 @@ class Module:
     def __init__(self):
         self.nl = Netlink()
 
-    def attach(self, dev, port):
-        self.nl.do('DEV_ATTACH', u32(C['TAILRACE_A_DEVICE_IFINDEX'],
-                                     index(dev)),
-                   attr(C['TAILRACE_A_DEVICE_PORT'], struct.pack('H', port)))
+    @staticmethod
+    def settings(dev, port=None, **numbers):
+        """What DEV_ATTACH and DEV_SET take, by the attributes' names."""
+        payload = u32(C['TAILRACE_A_DEVICE_IFINDEX'], index(dev))
+        if port is not None:
+            payload += attr(C['TAILRACE_A_DEVICE_PORT'], struct.pack('H', port))
+        for name, number in numbers.items():
+            payload += u32(C['TAILRACE_A_DEVICE_' + name.upper()], number)
+        return payload
+
+    def attach(self, dev, port, **numbers):
+        self.nl.do('DEV_ATTACH', self.settings(dev, port, **numbers))
+
+    def set(self, dev, **settings):
+        self.nl.do('DEV_SET', self.settings(dev, **settings))
 
     def detach(self, dev):
         self.nl.do('DEV_DETACH', u32(C['TAILRACE_A_DEVICE_IFINDEX'],
                                      index(dev)))
 
     def set_port(self, dev, port):
-        self.nl.do('DEV_SET', u32(C['TAILRACE_A_DEVICE_IFINDEX'], index(dev)),
-                   attr(C['TAILRACE_A_DEVICE_PORT'], struct.pack('H', port)))
+        self.set(dev, port=port)
 
     def get(self, dev):
         return self.nl.do('DEV_GET', u32(C['TAILRACE_A_DEVICE_IFINDEX'],
