@@ -102,12 +102,13 @@ SHIM_HEADERS := $(patsubst %,$B/shim/%.h,net/ipv6 crypto/poly1305 \
 	u64_stats_sync xarray))
 SHIM_SRCS := $(addprefix kmod/,packet.c interval.c ruleset.c classify.c \
 	policy.c hits.c flow.c peer.c filter.c) \
-	selftests/kmod/shim.c selftests/kmod/oracle.c selftests/kmod/world.c
+	selftests/kmod/shim.c selftests/kmod/oracle.c selftests/kmod/world.c \
+	selftests/bench/sizes.c
 SHIM_FLAGS := -std=gnu11 -g -Wall -Werror -I$B/shim \
 	-include selftests/kmod/shim.h
 SHIM_DEPS := selftests/kmod/shim.h selftests/kmod/oracle.h \
 	selftests/kmod/world.h selftests/kmod/compile.h \
-	$(wildcard kmod/*.h) uapi/tailrace.h
+	selftests/bench/sizes.h $(wildcard kmod/*.h) uapi/tailrace.h
 SHIM_SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 
 $(SHIM_HEADERS):

@@ -144,11 +144,14 @@ static inline u32 find_next_zero_bit(const unsigned long *map, u32 size, u32 i)
 
 static inline u32 find_last_bit(const unsigned long *map, u32 size)
 {
-	u32 i = size;
+	u32 i = DIV_ROUND_UP(size, 64);
+	unsigned long word, mask = ~0UL >> (-size & 63);
 
-	while (i--)
-		if (test_bit(i, map))
-			return i;
+	for (; i--; mask = ~0UL) {
+		word = map[i] & mask;
+		if (word)
+			return 64 * i + 63 - (u32)__builtin_clzl(word);
+	}
 	return size;
 }
 
