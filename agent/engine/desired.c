@@ -4,6 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "kernel/list.h"
+#include "kernel/rule.h"
+#include "lib/ids.h"
 #include "lib/util.h"
 
 #define TUNNEL_MTU 1280
@@ -21,28 +24,49 @@ static struct tailrace_addr addr_of(const struct prefix *p)
 	return a;
 }
 
-/* The id of a capability's name, new when nobody has named it yet. */
-static uint32_t intern(struct desired *d, const char *name)
+static int by_name(const void *a, const void *b)
 {
-	size_t i;
+	const struct desired_cap *x = a, *y = b;
 
+	return strcmp(x->name, y->name);
+}
+
+/*
+ * Numbers for the capabilities that rules name. A rule that stays must not
+ * change in the kernel because another one with a capability came or went.
+ */
+static void intern_caps(struct desired *d, const struct netmap *nm)
+{
+	_cleanup_free_ struct id *ids = NULL;
+	const struct filter_list *list;
+	size_t i, j;
+
+	for (list = nm->filters; list; list = list->hh.next)
+		for (i = 0; i < list->n_rules; i++)
+			for (j = 0; j < list->rules[i].n_src_caps; j++)
+				list_add(d->caps, &d->n_caps)->name =
+					list->rules[i].src_caps[j];
+	d->n_caps = list_unique(d->caps, d->n_caps, sizeof(*d->caps), by_name);
+	ids = xcalloc(d->n_caps, sizeof(*ids));
+	for (i = 0; i < d->n_caps; i++) {
+		ids_digest(ids[i].digest, d->caps[i].name,
+			   strlen(d->caps[i].name));
+		ids[i].index = i;
+	}
+	ids_assign(ids, d->n_caps);
 	for (i = 0; i < d->n_caps; i++)
-		if (!strcmp(d->caps[i], name))
-			return (uint32_t)i + 1;
-	d->caps = xrealloc(d->caps, d->n_caps + 1, sizeof(*d->caps));
-	d->caps[d->n_caps++] = xstrdup(name);
-	return (uint32_t)d->n_caps;
+		d->caps[ids[i].index].id = ids[i].id;
 }
 
 /* 0: no rule asks for this capability. */
 static uint32_t interned(const struct desired *d, const char *name)
 {
-	size_t i;
+	struct desired_cap wanted = { .name = name }, *found;
 
-	for (i = 0; i < d->n_caps; i++)
-		if (!strcmp(d->caps[i], name))
-			return (uint32_t)i + 1;
-	return 0;
+	if (!d->n_caps)
+		return 0;
+	found = bsearch(&wanted, d->caps, d->n_caps, sizeof(wanted), by_name);
+	return found ? found->id : 0;
 }
 
 static void build_rules(struct desired *d, const struct netmap *nm)
@@ -50,6 +74,7 @@ static void build_rules(struct desired *d, const struct netmap *nm)
 	const struct filter_list *list;
 	size_t i, j, n = 0;
 
+	intern_caps(d, nm);
 	for (list = nm->filters; list; list = list->hh.next)
 		n += list->n_rules;
 	d->state.rules = xcalloc(n, sizeof(*d->state.rules));
@@ -62,7 +87,7 @@ static void build_rules(struct desired *d, const struct netmap *nm)
 
 			if (!r->n_dst || (!r->n_src && !r->n_src_caps))
 				continue;
-			k->id = (uint32_t)d->state.n_rules++;
+			d->state.n_rules++;
 			/* No number in it is a protocol that packets have. */
 			k->protos = r->no_proto ? (const uint8_t *)"\xff" :
 						  r->protos;
@@ -75,11 +100,12 @@ static void build_rules(struct desired *d, const struct netmap *nm)
 				       xcalloc(r->n_src_caps, sizeof(*caps)) :
 				       NULL;
 			for (j = 0; j < r->n_src_caps; j++)
-				caps[j] = intern(d, r->src_caps[j]);
+				caps[j] = interned(d, r->src_caps[j]);
 			k->src_caps = caps;
 			k->n_src_caps = r->n_src_caps;
 		}
 	}
+	rule_assign_ids(d->state.rules, d->state.n_rules);
 }
 
 /* control.md 7.5: our addresses and what we route for. */
@@ -249,8 +275,6 @@ void desired_uninit(struct desired *d)
 	}
 	for (i = 0; i < s->n_rules; i++)
 		free((void *)(uintptr_t)s->rules[i].src_caps);
-	for (i = 0; i < d->n_caps; i++)
-		free(d->caps[i]);
 	free(d->caps);
 	free(s->peers);
 	free(s->rules);

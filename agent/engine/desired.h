@@ -14,9 +14,14 @@
  * with their allowed IPs, routes, the packet filter (spec/control.md 7). A pure
  * function; memory of the result belongs to the struct.
  */
+struct desired_cap {
+	const char *name; /* within the netmap */
+	uint32_t id; /* follows from the name */
+};
+
 struct desired {
 	struct kernel_state state;
-	char **caps; /* interned capability names; id = index + 1 */
+	struct desired_cap *caps; /* that rules name, sorted by it */
 	size_t n_caps;
 	const char *filter_problem; /* why everything is blocked, or NULL */
 };

@@ -59,6 +59,7 @@ struct kernel_rule {
 	size_t n_src_caps;
 	const struct tailrace_dst *dst;
 	size_t n_dst;
+	uint64_t hits; /* packets let in; of a dump */
 };
 
 /* The sizes that the module's flow table can have, and has by itself. */

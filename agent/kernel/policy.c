@@ -202,6 +202,7 @@ static void read_rule(struct policy *p, const struct nlattr *nest)
 				sizeof(*r->src_caps), &r->n_src_caps);
 	r->dst = read_list(tb[TAILRACE_A_RULE_DST], sizeof(*r->dst),
 			   &r->n_dst);
+	r->hits = attr_u64(tb[TAILRACE_A_RULE_HITS]);
 }
 
 static void read_local(struct policy *p, const struct nlattr *a)
@@ -260,6 +261,44 @@ int policy_get(struct netlink *nl, uint16_t family, uint32_t link,
 	else
 		sort_policy(out);
 	return err;
+}
+
+/* Appends to a list of a rule, which is ours though the struct says const. */
+#define JOIN(to, from, list)                                                  \
+	do {                                                                  \
+		void *all_ = xrealloc((void *)(to)->list,                     \
+				      (to)->n_##list + (from)->n_##list,      \
+				      sizeof(*(to)->list));                   \
+		if ((from)->n_##list)                                         \
+			memcpy((char *)all_ +                                 \
+				       (to)->n_##list * sizeof(*(to)->list),  \
+			       (from)->list,                                  \
+			       (from)->n_##list * sizeof(*(to)->list));       \
+		(to)->list = all_;                                            \
+		(to)->n_##list += (from)->n_##list;                           \
+	} while (0)
+
+void policy_join(struct policy *p)
+{
+	size_t i, kept = 0;
+
+	for (i = 0; i < p->n_rules; i++) {
+		struct kernel_rule *from = &p->rules[i], *to;
+
+		if (!kept || p->rules[kept - 1].id != from->id) {
+			p->rules[kept++] = *from;
+			continue;
+		}
+		to = &p->rules[kept - 1];
+		JOIN(to, from, src);
+		JOIN(to, from, src_caps);
+		JOIN(to, from, dst);
+		to->hits += from->hits;
+		free_rule(from);
+	}
+	p->n_rules = kept;
+	for (i = 0; i < kept; i++)
+		sort_rule(&p->rules[i]);
 }
 
 /* The transaction. */

@@ -30,6 +30,11 @@ void policy_clear(struct policy *p);
 /* The dump, brought into canonical form. @family is tailrace's. */
 int policy_get(struct netlink *nl, uint16_t family, uint32_t link,
 	       struct policy *out);
+/*
+ * A dump's rules as they were before they were split: what has the same id is
+ * one rule, with the hits of all its parts.
+ */
+void policy_join(struct policy *p);
 /* One transaction; on an error the old policy stays in force. */
 int policy_commit(struct netlink *nl, uint16_t family, uint32_t link,
 		  const struct policy *p);
