@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "lib/stream.h"
 
-#include <errno.h>
 #include <event2/event.h>
-#include <openssl/err.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 
+#include "lib/streamio.h"
 #include "lib/util.h"
 
 #define INPUT_LEN 65536u
@@ -16,21 +13,12 @@
 #define TURN_BYTES (512u << 10)
 /* Left-over input up to this is copied in front of what is read next. */
 #define COPY_MAX 4096u
-#define WHY_MAX 256
-
-enum io_result {
-	IO_OK,
-	IO_WANT_READ,
-	IO_WANT_WRITE,
-	IO_END, /* s->why is set */
-};
 
 struct stream {
 	struct event_base *base;
 	const struct stream_ops *ops;
 	void *ctx;
-	int fd;
-	SSL *ssl;
+	struct stream_io io;
 	struct event *readable, *writable;
 	bool handshaking;
 	bool read_needs_write, write_needs_read;
@@ -44,14 +32,12 @@ struct stream {
 	size_t in_len, in_cap, in_max;
 	uint8_t *out; /* what the socket has not; TLS retries with the same */
 	size_t out_start, out_len;
-	char *why; /* set: over */
 };
 
 static void destroy(struct stream *s)
 {
 	free(s->in);
 	free(s->out);
-	free(s->why);
 	free(s);
 }
 
@@ -63,13 +49,7 @@ static void shut(struct stream *s)
 	s->dead = true;
 	event_free(s->readable);
 	event_free(s->writable);
-	if (s->ssl) {
-		if (!s->handshaking && !s->why)
-			SSL_shutdown(s->ssl);
-		SSL_free(s->ssl);
-		ERR_clear_error();
-	}
-	close(s->fd);
+	io_close(&s->io, !s->handshaking && !s->out);
 }
 
 void stream_free(struct stream *s)
@@ -83,109 +63,12 @@ void stream_free(struct stream *s)
 
 int stream_fd(const struct stream *s)
 {
-	return s->fd;
+	return s->io.fd;
 }
 
 SSL *stream_ssl(const struct stream *s)
 {
-	return s->ssl;
-}
-
-static void set_why(struct stream *s, const char *prefix, const char *text)
-{
-	char why[WHY_MAX];
-
-	snprintf(why, sizeof(why), "%s%s", prefix, text ? text : "unknown error");
-	free(s->why);
-	s->why = xstrdup(why);
-}
-
-/* Sets the reason from OpenSSL's queue and errno. */
-static void explain(struct stream *s, int ssl_error)
-{
-	unsigned long e = ERR_get_error();
-	long verify = s->ssl && s->handshaking ? SSL_get_verify_result(s->ssl) :
-						 X509_V_OK;
-
-	if (verify != X509_V_OK)
-		set_why(s, "TLS: certificate: ",
-			X509_verify_cert_error_string(verify));
-	else if (ssl_error == SSL_ERROR_ZERO_RETURN ||
-		 ERR_GET_REASON(e) == SSL_R_UNEXPECTED_EOF_WHILE_READING)
-		set_why(s, "", "closed by the other side");
-	else if (e)
-		set_why(s, "TLS: ", ERR_reason_error_string(e));
-	else
-		set_why(s, "", errno ? strerror(errno) :
-				       "closed by the other side");
-	ERR_clear_error();
-}
-
-/* Whatever others left there would be taken for a failure of ours. */
-static void forget_errors(void)
-{
-	errno = 0;
-	ERR_clear_error();
-}
-
-static enum io_result ssl_result(struct stream *s, int ret)
-{
-	int e = SSL_get_error(s->ssl, ret);
-
-	if (e == SSL_ERROR_WANT_READ)
-		return IO_WANT_READ;
-	if (e == SSL_ERROR_WANT_WRITE)
-		return IO_WANT_WRITE;
-	explain(s, e);
-	return IO_END;
-}
-
-/* With IO_WANT_READ there may be data too: then the socket had no more. */
-static enum io_result do_read(struct stream *s, uint8_t *buf, size_t cap,
-			      size_t *n)
-{
-	ssize_t got;
-
-	forget_errors();
-	if (s->ssl) {
-		int ret = SSL_read_ex(s->ssl, buf, cap, n);
-
-		if (ret <= 0)
-			return ssl_result(s, ret);
-		/* Asking again would be a system call for nothing, mostly. */
-		return SSL_has_pending(s->ssl) ? IO_OK : IO_WANT_READ;
-	}
-	got = recv(s->fd, buf, cap, 0);
-	if (got > 0) {
-		*n = (size_t)got;
-		return *n == cap ? IO_OK : IO_WANT_READ;
-	}
-	if (got < 0 && (errno == EAGAIN || errno == EINTR))
-		return IO_WANT_READ;
-	explain(s, 0);
-	return IO_END;
-}
-
-static enum io_result do_write(struct stream *s, const uint8_t *buf, size_t len,
-			       size_t *n)
-{
-	ssize_t put;
-
-	forget_errors();
-	if (s->ssl) {
-		int ret = SSL_write_ex(s->ssl, buf, len, n);
-
-		return ret > 0 ? IO_OK : ssl_result(s, ret);
-	}
-	put = send(s->fd, buf, len, MSG_NOSIGNAL);
-	if (put >= 0) {
-		*n = (size_t)put;
-		return IO_OK;
-	}
-	if (errno == EAGAIN || errno == EINTR)
-		return IO_WANT_WRITE;
-	explain(s, 0);
-	return IO_END;
+	return s->io.ssl;
 }
 
 /* Input that is being read: on the stack, or in a buffer of the stream's. */
@@ -275,7 +158,8 @@ static enum io_result read_turn(struct stream *s, struct input *in)
 		size_t n = 0;
 
 		if (in->len < in->cap)
-			r = do_read(s, in->at + in->len, in->cap - in->len, &n);
+			r = io_read(&s->io, in->at + in->len,
+				    in->cap - in->len, &n);
 		in->len += n;
 		turn += n;
 		if (r == IO_OK && in->len < in->cap)
@@ -294,7 +178,7 @@ static enum io_result read_turn(struct stream *s, struct input *in)
 	if (s->dead)
 		return IO_END;
 	if (in->len >= s->in_max && !s->paused && !s->yielded) {
-		set_why(s, "", "too much in one piece");
+		io_set_why(&s->io, "", "too much in one piece");
 		return IO_END;
 	}
 	return IO_OK;
@@ -314,6 +198,8 @@ static enum io_result pump_in(struct stream *s)
 	end_input(s, &in);
 	if (r == IO_WANT_WRITE)
 		s->read_needs_write = true;
+	if (io_has_answer(&s->io))
+		stream_want_write(s);
 	/* We or OpenSSL may hold the rest: epoll would not tell. */
 	if ((r == IO_OK || s->yielded) && !s->paused)
 		event_active(s->readable, EV_READ, 0);
@@ -329,21 +215,34 @@ static void keep_output(struct stream *s, const uint8_t *buf, size_t n)
 	s->out_len = n;
 }
 
+/* What to send next, of *@len bytes, none if that is 0. */
+static const uint8_t *next_output(struct stream *s, uint8_t *buf, size_t *len)
+{
+	const uint8_t *answer = io_answer(&s->io, buf, len);
+
+	if (answer)
+		return answer;
+	*len = s->ops->fill(s->ctx, buf, OUTPUT_LEN);
+	if (!*len || s->dead)
+		return buf;
+	return io_seal(&s->io, buf, len);
+}
+
 static enum io_result pump_out(struct stream *s)
 {
-	uint8_t stack[OUTPUT_LEN];
+	uint8_t stack[IO_HEAD + OUTPUT_LEN + IO_TAIL];
 	size_t turn = 0;
 
 	s->write_needs_read = false;
 	while (turn < TURN_BYTES) {
-		const uint8_t *buf = stack;
 		size_t n = 0, len = s->out_len;
+		const uint8_t *buf;
 		enum io_result r;
 
 		if (s->out) {
 			buf = s->out + s->out_start;
 		} else {
-			len = s->ops->fill(s->ctx, stack, sizeof(stack));
+			buf = next_output(s, stack + IO_HEAD, &len);
 			if (s->dead)
 				return IO_END;
 			if (!len) {
@@ -351,7 +250,7 @@ static enum io_result pump_out(struct stream *s)
 				return IO_OK;
 			}
 		}
-		r = do_write(s, buf, len, &n);
+		r = io_write(&s->io, buf, len, &n);
 		turn += n;
 		if (s->out) {
 			s->out_start += n;
@@ -373,20 +272,16 @@ static enum io_result pump_out(struct stream *s)
 
 static enum io_result handshake(struct stream *s)
 {
-	if (s->ssl) {
-		int ret;
+	enum io_result r = io_handshake(&s->io);
 
-		forget_errors();
-		ret = SSL_do_handshake(s->ssl);
-		if (ret <= 0)
-			return ssl_result(s, ret);
-	}
-	/* Not before: whoever stops in the middle must not hold much. */
-	if (s->ssl)
-		SSL_set_read_ahead(s->ssl, 1);
+	if (r != IO_OK)
+		return r;
 	s->handshaking = false;
 	s->ops->ready(s->ctx);
-	return s->dead ? IO_END : IO_OK;
+	if (s->dead)
+		return IO_END;
+	io_hand_over(&s->io);
+	return IO_OK;
 }
 
 static void run(struct stream *s, short what)
@@ -418,7 +313,7 @@ static void run(struct stream *s, short what)
 	if (!s->dead && r == IO_END) {
 		event_del(s->readable);
 		event_del(s->writable);
-		s->ops->closed(s->ctx, s->why ? s->why : "");
+		s->ops->closed(s->ctx, s->io.why ? s->io.why : "");
 	} else if (!s->dead && (wait_writable || s->read_needs_write)) {
 		event_add(s->writable, NULL);
 	}
@@ -469,6 +364,11 @@ void stream_pause(struct stream *s, bool paused)
 	}
 }
 
+void stream_own_records(struct stream *s, bool kernel)
+{
+	io_own_records(&s->io, kernel);
+}
+
 bool stream_is_blocked(const struct stream *s)
 {
 	return s->out;
@@ -483,22 +383,10 @@ struct stream *stream_new(struct event_base *base, int fd, SSL *ssl,
 	s->base = base;
 	s->ops = ops;
 	s->ctx = ctx;
-	s->fd = fd;
-	s->ssl = ssl;
+	io_init(&s->io, fd, ssl);
 	s->handshaking = true;
 	s->in_max = max_input > INPUT_LEN ? max_input : INPUT_LEN;
 	s->turn = TURN_BYTES;
-	if (ssl) {
-		SSL_set_fd(ssl, fd);
-		if (SSL_is_server(ssl))
-			SSL_set_accept_state(ssl);
-		else
-			SSL_set_connect_state(ssl);
-		/* What is left over moves to a buffer of its own. */
-		SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE |
-					  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-					  SSL_MODE_RELEASE_BUFFERS);
-	}
 	s->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_event, s);
 	s->writable = event_new(base, fd, EV_WRITE, on_event, s);
 	event_add(s->readable, NULL);

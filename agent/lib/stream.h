@@ -44,6 +44,13 @@ struct stream_ops {
 struct stream *stream_new(struct event_base *base, int fd, SSL *ssl,
 			  size_t max_input, const struct stream_ops *ops,
 			  void *ctx);
+/*
+ * Just after that: when a TLS 1.3 handshake is over, and ready() has been
+ * called, OpenSSL's objects go and records are made without them (see
+ * lib/tlsrecord.h), or, with @kernel, by the kernel where it can. The session's
+ * context has tls_secrets_enable(), its application data is ours.
+ */
+void stream_own_records(struct stream *s, bool kernel);
 /* NULL is fine. Says goodbye to TLS if that does not block, and closes. */
 void stream_free(struct stream *s);
 
@@ -63,6 +70,6 @@ void stream_pause(struct stream *s, bool paused);
 bool stream_is_blocked(const struct stream *s);
 
 int stream_fd(const struct stream *s);
-SSL *stream_ssl(const struct stream *s); /* NULL when plain */
+SSL *stream_ssl(const struct stream *s); /* NULL: plain, or handed over */
 
 #endif

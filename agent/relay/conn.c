@@ -55,6 +55,7 @@ struct relayd_conn {
 	struct relayd_ws *ws; /* between the two, or NULL */
 	struct endpoint remote;
 	bool tls, redirect, half_open;
+	bool ready; /* the handshake is over */
 	bool replied; /* an HTTP answer is on its way, then the end */
 	bool closing;
 	unsigned int write_ms; /* of a deadline that begins at filled_ns */
@@ -318,6 +319,7 @@ static void on_ready(void *ctx)
 	struct relayd_conn *c = ctx;
 	SSL *ssl = stream_ssl(c->stream);
 
+	c->ready = true;
 	if (!ssl)
 		return;
 	SSL_set_default_read_buffer_len(ssl, READ_BUFFER_LEN);
@@ -438,7 +440,7 @@ static void on_closed(void *ctx, const char *why)
 {
 	struct relayd_conn *c = ctx;
 
-	if (c->tls && !c->client && !SSL_is_init_finished(stream_ssl(c->stream)))
+	if (c->tls && !c->ready)
 		relayd_count(&c->worker->stats, RELAYD_TLS_FAILED, 1);
 	explain(c, why);
 	conn_free(c);
@@ -500,6 +502,8 @@ void relayd_conn_open(struct relayd_worker *w, int fd,
 	due_in(c, REQUEST_SECONDS * 1000);
 	c->stream = stream_new(w->base, fd, ssl, RELAYD_INPUT_MAX, &stream_ops,
 			       c);
+	if (ssl)
+		stream_own_records(c->stream, server->config->ktls);
 }
 
 void relayd_conn_restarting_all(struct relayd_worker *w)

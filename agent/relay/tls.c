@@ -8,18 +8,17 @@
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
 #include <limits.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "lib/addr.h"
 #include "lib/file.h"
+#include "lib/ktls.h"
 #include "lib/log.h"
+#include "lib/tlsrecord.h"
 #include "lib/util.h"
 #include "proto/derp.h"
 #include "relay/server.h"
@@ -163,15 +162,6 @@ static int on_name(SSL *ssl, int *alert, void *arg)
 	return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
-/* Setting it up needs a connection; the kernel says first if it knows it. */
-static bool kernel_has_tls(void)
-{
-	_cleanup_fd_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	return setsockopt(fd, IPPROTO_TCP, TCP_ULP, "tls", sizeof("tls")) == 0 ||
-	       errno == ENOTCONN;
-}
-
 static SSL_CTX *context(bool ktls)
 {
 	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
@@ -184,9 +174,8 @@ static SSL_CTX *context(bool ktls)
 	SSL_CTX_set_num_tickets(ctx, 0);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
-	if (ktls && kernel_has_tls())
-		SSL_CTX_set_options(ctx, SSL_OP_ENABLE_KTLS);
-	else if (ktls)
+	tls_secrets_enable(ctx);
+	if (ktls && !ktls_available())
 		log_warn("--ktls: this kernel has no TLS (modprobe tls); the "
 			 "relay encrypts by itself");
 	return ctx;
