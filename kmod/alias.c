@@ -29,6 +29,7 @@ static struct tr_alias *create(const struct tailrace_endpoint *key, u32 peer)
 		u64_stats_init(&per_cpu_ptr(alias->pcpu, cpu)->sync);
 	alias->key = *key;
 	alias->peer = peer;
+	alias->path = tr_path_of(key);
 	spin_lock_init(&alias->lock);
 	seqcount_spinlock_init(&alias->seq, &alias->lock);
 	INIT_LIST_HEAD(&alias->siblings);
@@ -81,6 +82,36 @@ static bool is_valid(const struct tailrace_endpoint *ep,
 	return false;
 }
 
+static void destroy_peer(struct tr_alias_peer *peer)
+{
+	free_percpu(peer->paths);
+	kfree(peer);
+}
+
+static void destroy_peer_rcu(struct rcu_head *rcu)
+{
+	destroy_peer(container_of(rcu, struct tr_alias_peer, rcu));
+}
+
+static struct tr_alias_peer *create_peer(void)
+{
+	struct tr_alias_peer *peer = kzalloc(sizeof(*peer), GFP_KERNEL_ACCOUNT);
+	int cpu;
+
+	if (!peer)
+		return NULL;
+	peer->paths =
+		alloc_percpu_gfp(struct tr_alias_paths, GFP_KERNEL_ACCOUNT);
+	if (!peer->paths) {
+		kfree(peer);
+		return NULL;
+	}
+	for_each_possible_cpu(cpu)
+		u64_stats_init(&per_cpu_ptr(peer->paths, cpu)->sync);
+	INIT_LIST_HEAD(&peer->aliases);
+	return peer;
+}
+
 static struct tr_alias_peer *provide_peer(struct tr_aliases *aliases, u32 id,
 					  struct netlink_ext_ack *extack)
 {
@@ -93,13 +124,12 @@ static struct tr_alias_peer *provide_peer(struct tr_aliases *aliases, u32 id,
 		NL_SET_ERR_MSG(extack, "too many peers");
 		return ERR_PTR(-E2BIG);
 	}
-	peer = kzalloc(sizeof(*peer), GFP_KERNEL_ACCOUNT);
+	peer = create_peer();
 	if (!peer)
 		return ERR_PTR(-ENOMEM);
-	INIT_LIST_HEAD(&peer->aliases);
 	old = xa_store(&aliases->peers, id, peer, GFP_KERNEL_ACCOUNT);
 	if (xa_is_err(old)) {
-		kfree(peer);
+		destroy_peer(peer);
 		return ERR_PTR(xa_err(old));
 	}
 	aliases->n_peers++;
@@ -115,7 +145,8 @@ static void drop_peer(struct tr_aliases *aliases, u32 id)
 		return;
 	xa_erase(&aliases->peers, id);
 	aliases->n_peers--;
-	kfree(peer);
+	/* Packets may still be counted, and dumps be reading. */
+	call_rcu(&peer->rcu, destroy_peer_rcu);
 }
 
 /*
@@ -141,6 +172,7 @@ static struct tr_alias *provide(struct tr_aliases *aliases,
 		alias = create(key, id);
 		if (!alias)
 			return ERR_PTR(-ENOMEM);
+		alias->paths = peer->paths;
 		RCU_INIT_POINTER(alias->canonical, canonical ?: alias);
 		ret = rhashtable_insert_fast(&aliases->table, &alias->node,
 					     params);
@@ -189,6 +221,8 @@ static int set(struct tr_aliases *aliases, u32 id,
 		else if (!ret)
 			rcu_assign_pointer(alias->canonical, first);
 	}
+	if (!ret)
+		peer->canonical = first;
 	remove_list(aliases, &gone);
 	drop_peer(aliases, id);
 	return ret;
@@ -261,6 +295,44 @@ out:
 	mutex_unlock(&aliases->lock);
 }
 
+unsigned int tr_aliases_path(struct tr_aliases *aliases, u32 id)
+{
+	unsigned int path = TR_PATH_NONE;
+	struct tr_alias_peer *peer;
+
+	mutex_lock(&aliases->lock);
+	peer = xa_load(&aliases->peers, id);
+	if (peer)
+		path = peer->canonical->path;
+	mutex_unlock(&aliases->lock);
+	return path;
+}
+
+void tr_aliases_paths(struct tr_aliases *aliases, u32 id,
+		      struct tailrace_path_counters *sum)
+{
+	const struct tr_alias_peer *peer = xa_load(&aliases->peers, id);
+	u64 packets, bytes;
+	int cpu, i;
+
+	if (!peer)
+		return;
+	for_each_possible_cpu(cpu) {
+		const struct tr_alias_paths *n = per_cpu_ptr(peer->paths, cpu);
+		unsigned int start;
+
+		for (i = 0; i < __TAILRACE_PATH_MAX; i++) {
+			do {
+				start = u64_stats_fetch_begin(&n->sync);
+				packets = u64_stats_read(&n->path[i].packets);
+				bytes = u64_stats_read(&n->path[i].bytes);
+			} while (u64_stats_fetch_retry(&n->sync, start));
+			sum[i].rx_packets += packets;
+			sum[i].rx_bytes += bytes;
+		}
+	}
+}
+
 void tr_alias_counters(const struct tr_alias *alias, u64 *packets, u64 *bytes)
 {
 	int cpu;
@@ -310,10 +382,16 @@ struct tr_alias *tr_alias_seen(struct tr_aliases *aliases,
 			       unsigned int packets, unsigned int bytes)
 {
 	struct tr_alias *alias = lookup(aliases, from);
+	struct tr_alias_paths *paths;
 	struct tr_alias_pcpu *n;
 
 	if (!alias)
 		return NULL;
+	paths = this_cpu_ptr(alias->paths);
+	u64_stats_update_begin(&paths->sync);
+	u64_stats_add(&paths->path[alias->path].packets, packets);
+	u64_stats_add(&paths->path[alias->path].bytes, bytes);
+	u64_stats_update_end(&paths->sync);
 	n = this_cpu_ptr(alias->pcpu);
 	u64_stats_update_begin(&n->sync);
 	u64_stats_add(&n->packets, packets);
@@ -368,7 +446,7 @@ void tr_aliases_uninit(struct tr_aliases *aliases)
 	xa_for_each(&aliases->peers, id, peer) {
 		list_for_each_entry_safe(alias, next, &peer->aliases, siblings)
 			destroy(alias);
-		kfree(peer);
+		destroy_peer(peer);
 	}
 	xa_destroy(&aliases->peers);
 	free_percpu(aliases->cache);

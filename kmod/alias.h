@@ -17,6 +17,7 @@
 #include <linux/xarray.h>
 
 #include "../uapi/tailrace.h"
+#include "path.h"
 
 struct netlink_ext_ack;
 
@@ -36,11 +37,21 @@ struct tr_alias_pcpu {
 	struct u64_stats_sync sync;
 };
 
+struct tr_alias_paths {
+	struct {
+		u64_stats_t packets;
+		u64_stats_t bytes;
+	} path[__TAILRACE_PATH_MAX];
+	struct u64_stats_sync sync;
+};
+
 /**
  * struct tr_alias - an endpoint of a peer
  * @node: in tr_aliases.table
  * @key: the endpoint
  * @peer: its peer
+ * @path: what kind it is
+ * @paths: of the peer: all its endpoints of a kind count there
  * @canonical: what packets from here are presented as; itself for that one
  * @lock: writers of @local
  * @seq: readers of @local
@@ -55,6 +66,8 @@ struct tr_alias {
 	struct rhash_head node;
 	struct tailrace_endpoint key;
 	u32 peer;
+	enum tailrace_path path;
+	struct tr_alias_paths __percpu *paths;
 	struct tr_alias __rcu *canonical;
 	spinlock_t lock;
 	seqcount_spinlock_t seq;
@@ -67,11 +80,17 @@ struct tr_alias {
 };
 
 /**
- * struct tr_alias_peer - what only writers look at
+ * struct tr_alias_peer - what only writers look at, but for counters
  * @aliases: all endpoints of the peer
+ * @canonical: one of them
+ * @paths: counters, by kind of endpoint; those of endpoints that are gone, too
+ * @rcu: for the deferred free
  */
 struct tr_alias_peer {
 	struct list_head aliases;
+	struct tr_alias *canonical;
+	struct tr_alias_paths __percpu *paths;
+	struct rcu_head rcu;
 };
 
 /**
@@ -145,6 +164,16 @@ void tr_aliases_walk(struct tr_aliases *aliases, unsigned long *peer,
 		     unsigned long *index,
 		     int (*visit)(struct tr_alias *alias, void *data),
 		     void *data);
+
+/* The kind of a peer's canonical endpoint, or TR_PATH_NONE. Process context. */
+unsigned int tr_aliases_path(struct tr_aliases *aliases, u32 peer);
+
+/*
+ * What came from a peer by each kind of path, to @sum[__TAILRACE_PATH_MAX]; adds
+ * nothing for one without endpoints. RCU read side.
+ */
+void tr_aliases_paths(struct tr_aliases *aliases, u32 peer,
+		      struct tailrace_path_counters *sum);
 
 /* The counters of an endpoint, over all CPUs. */
 void tr_alias_counters(const struct tr_alias *alias, u64 *packets, u64 *bytes);

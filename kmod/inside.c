@@ -83,8 +83,11 @@ unsigned int tr_inside_out(void *priv, struct sk_buff *skb,
 				      EPERM);
 	}
 	tr_stats_add(tdev->stats, TAILRACE_A_STATS_FILTER_OUT, packets(skb));
-	if (res.peer)
+	if (res.peer) {
+		tr_stats_path_tx(tdev->stats, READ_ONCE(res.peer->path),
+				 packets(skb), pkt.len);
 		tr_peer_tx(&tdev->peers, res.peer, packets(skb), pkt.len);
+	}
 	return NF_ACCEPT;
 }
 

@@ -249,7 +249,10 @@ static int fill_stats(struct sk_buff *skb, struct tr_device *tdev)
 	tr_stats_read(tdev->stats, &sum);
 	if (nla_put_u32(skb, TAILRACE_A_STATS_IFINDEX, tdev->dev->ifindex) ||
 	    nla_put_64bit(skb, TAILRACE_A_STATS_DROP, sizeof(sum.drop),
-			  sum.drop, TAILRACE_A_STATS_PAD))
+			  sum.drop, TAILRACE_A_STATS_PAD) ||
+	    nla_put_64bit(skb, TAILRACE_A_STATS_PATHS,
+			  __TAILRACE_PATH_MAX * sizeof(*sum.path), sum.path,
+			  TAILRACE_A_STATS_PAD))
 		return -EMSGSIZE;
 	for (i = TAILRACE_A_STATS_IFINDEX + 1; i <= TAILRACE_A_STATS_MAX; i++) {
 		if (i != TAILRACE_A_STATS_DROP && i != TAILRACE_A_STATS_PAD &&

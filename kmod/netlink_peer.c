@@ -34,6 +34,13 @@ const struct nla_policy tr_netlink_peer_attrs[] = {
 	[TAILRACE_A_PEER_DISCO_SHARED] = NLA_POLICY_EXACT_LEN(TR_DISCO_KEY),
 };
 
+/* The peer or its canonical endpoint has changed. */
+static void follow_path(struct tr_device *tdev, u32 id)
+{
+	tr_peers_set_path(&tdev->peers, id,
+			  tr_aliases_path(&tdev->aliases, id));
+}
+
 int tr_netlink_alias_set(struct sk_buff *skb, struct genl_info *info)
 {
 	struct tr_net *tn = tr_device_net(genl_info_net(info));
@@ -59,6 +66,9 @@ int tr_netlink_alias_set(struct sk_buff *skb, struct genl_info *info)
 			     nla_data(info->attrs[TAILRACE_A_ALIAS_CANONICAL]),
 			     seen ? nla_data(seen) : NULL,
 			     seen ? nla_len(seen) / size : 0, info->extack);
+	if (!ret)
+		follow_path(tdev, nla_get_u32(
+					  info->attrs[TAILRACE_A_ALIAS_PEER]));
 	mutex_unlock(&tn->lock);
 	return ret;
 }
@@ -79,6 +89,9 @@ int tr_netlink_alias_del(struct sk_buff *skb, struct genl_info *info)
 			     nla_get_u32(info->attrs[TAILRACE_A_ALIAS_PEER]));
 	if (ret)
 		NL_SET_ERR_MSG(info->extack, "the peer has no endpoints");
+	else
+		follow_path(tdev, nla_get_u32(
+					  info->attrs[TAILRACE_A_ALIAS_PEER]));
 	mutex_unlock(&tn->lock);
 	return ret;
 }
@@ -281,6 +294,8 @@ int tr_netlink_peer_set(struct sk_buff *skb, struct genl_info *info)
 			       info->extack);
 	if (tdev) {
 		ret = set_peer(tdev, &config, info);
+		if (!ret)
+			follow_path(tdev, config.id);
 		mutex_unlock(&tn->lock);
 	}
 out:
@@ -357,21 +372,43 @@ static int put_addrs(struct sk_buff *skb, int type,
 	return 0;
 }
 
+static int put_counters(struct sk_buff *skb, struct tr_device *tdev,
+			const struct tr_peer *peer)
+{
+	struct tailrace_path_counters paths[__TAILRACE_PATH_MAX] = {};
+	struct tr_peer_count tx = {};
+	struct tr_peer_counters n;
+	int i;
+
+	tr_aliases_paths(&tdev->aliases, peer->id, paths);
+	tr_peer_counters(peer, &n);
+	for (i = 0; i < __TAILRACE_PATH_MAX; i++) {
+		paths[i].tx_packets = n.tx[i].packets;
+		paths[i].tx_bytes = n.tx[i].bytes;
+	}
+	for (i = 0; i < TR_PATHS; i++) {
+		tx.packets += n.tx[i].packets;
+		tx.bytes += n.tx[i].bytes;
+	}
+	if (nla_put_u64_64bit(skb, TAILRACE_A_PEER_RX_PACKETS, n.rx.packets,
+			      TAILRACE_A_PEER_PAD) ||
+	    nla_put_u64_64bit(skb, TAILRACE_A_PEER_RX_BYTES, n.rx.bytes,
+			      TAILRACE_A_PEER_PAD) ||
+	    nla_put_u64_64bit(skb, TAILRACE_A_PEER_TX_PACKETS, tx.packets,
+			      TAILRACE_A_PEER_PAD) ||
+	    nla_put_u64_64bit(skb, TAILRACE_A_PEER_TX_BYTES, tx.bytes,
+			      TAILRACE_A_PEER_PAD) ||
+	    nla_put_64bit(skb, TAILRACE_A_PEER_PATHS, sizeof(paths), paths,
+			  TAILRACE_A_PEER_PAD))
+		return -EMSGSIZE;
+	return 0;
+}
+
 static int put_activity(struct sk_buff *skb, const struct tr_peer *peer)
 {
-	struct tr_peer_counters n;
 	u64 ms;
 
-	tr_peer_counters(peer, &n);
-	if (nla_put_u64_64bit(skb, TAILRACE_A_PEER_RX_PACKETS, n.rx_packets,
-			      TAILRACE_A_PEER_PAD) ||
-	    nla_put_u64_64bit(skb, TAILRACE_A_PEER_RX_BYTES, n.rx_bytes,
-			      TAILRACE_A_PEER_PAD) ||
-	    nla_put_u64_64bit(skb, TAILRACE_A_PEER_TX_PACKETS, n.tx_packets,
-			      TAILRACE_A_PEER_PAD) ||
-	    nla_put_u64_64bit(skb, TAILRACE_A_PEER_TX_BYTES, n.tx_bytes,
-			      TAILRACE_A_PEER_PAD) ||
-	    (tr_peer_rx_age(peer, &ms) &&
+	if ((tr_peer_rx_age(peer, &ms) &&
 	     nla_put_u64_64bit(skb, TAILRACE_A_PEER_RX_AGE, ms,
 			       TAILRACE_A_PEER_PAD)) ||
 	    (tr_peer_tx_age(peer, &ms) &&
@@ -418,7 +455,7 @@ static int fill_peer(struct sk_buff *skb, struct netlink_callback *cb,
 	    (config->n_caps &&
 	     nla_put(skb, TAILRACE_A_PEER_CAPS,
 		     config->n_caps * sizeof(*config->caps), config->caps)) ||
-	    put_disco(skb, tdev, peer->id) || put_activity(skb, peer)) {
+	    put_disco(skb, tdev, peer->id) || put_counters(skb, tdev, peer) || put_activity(skb, peer)) {
 		genlmsg_cancel(skb, hdr);
 		return -EMSGSIZE;
 	}

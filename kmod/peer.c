@@ -305,6 +305,7 @@ static struct tr_peer *new_peer(u32 id)
 	for_each_possible_cpu(cpu)
 		u64_stats_init(&per_cpu_ptr(peer->pcpu, cpu)->sync);
 	peer->id = id;
+	peer->path = TR_PATH_NONE;
 	INIT_LIST_HEAD(&peer->routes);
 	return peer;
 }
@@ -414,6 +415,17 @@ void tr_peers_uninit(struct tr_peers *peers)
 	rcu_barrier();
 }
 
+void tr_peers_set_path(struct tr_peers *peers, u32 id, unsigned int path)
+{
+	struct tr_peer *peer;
+
+	mutex_lock(&peers->lock);
+	peer = xa_load(&peers->ids, id);
+	if (peer)
+		WRITE_ONCE(peer->path, path);
+	mutex_unlock(&peers->lock);
+}
+
 struct tr_peer *tr_peers_get(struct tr_peers *peers, u32 id)
 {
 	return xa_load(&peers->ids, id);
@@ -509,8 +521,8 @@ void tr_peer_rx(struct tr_peers *peers, struct tr_peer *peer, u32 packets,
 	struct tr_peer_pcpu *pcpu = this_cpu_ptr(peer->pcpu);
 
 	u64_stats_update_begin(&pcpu->sync);
-	pcpu->n.rx_packets += packets;
-	pcpu->n.rx_bytes += bytes;
+	pcpu->n.rx.packets += packets;
+	pcpu->n.rx.bytes += bytes;
 	u64_stats_update_end(&pcpu->sync);
 	mark(peers, peer, &peer->last_rx);
 }
@@ -519,10 +531,11 @@ void tr_peer_tx(struct tr_peers *peers, struct tr_peer *peer, u32 packets,
 		u32 bytes)
 {
 	struct tr_peer_pcpu *pcpu = this_cpu_ptr(peer->pcpu);
+	unsigned int path = READ_ONCE(peer->path);
 
 	u64_stats_update_begin(&pcpu->sync);
-	pcpu->n.tx_packets += packets;
-	pcpu->n.tx_bytes += bytes;
+	pcpu->n.tx[path].packets += packets;
+	pcpu->n.tx[path].bytes += bytes;
 	u64_stats_update_end(&pcpu->sync);
 	mark(peers, peer, &peer->last_tx);
 }
@@ -532,7 +545,7 @@ void tr_peer_counters(const struct tr_peer *peer, struct tr_peer_counters *sum)
 	const struct tr_peer_pcpu *pcpu;
 	struct tr_peer_counters n;
 	unsigned int start;
-	int cpu;
+	int cpu, i;
 
 	*sum = (struct tr_peer_counters){};
 	for_each_possible_cpu(cpu) {
@@ -541,10 +554,12 @@ void tr_peer_counters(const struct tr_peer *peer, struct tr_peer_counters *sum)
 			start = u64_stats_fetch_begin(&pcpu->sync);
 			n = pcpu->n;
 		} while (u64_stats_fetch_retry(&pcpu->sync, start));
-		sum->rx_packets += n.rx_packets;
-		sum->rx_bytes += n.rx_bytes;
-		sum->tx_packets += n.tx_packets;
-		sum->tx_bytes += n.tx_bytes;
+		sum->rx.packets += n.rx.packets;
+		sum->rx.bytes += n.rx.bytes;
+		for (i = 0; i < TR_PATHS; i++) {
+			sum->tx[i].packets += n.tx[i].packets;
+			sum->tx[i].bytes += n.tx[i].bytes;
+		}
 	}
 }
 

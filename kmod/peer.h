@@ -15,6 +15,7 @@
 #include <linux/xarray.h>
 
 #include "../uapi/tailrace.h"
+#include "path.h"
 
 struct netlink_ext_ack;
 
@@ -44,11 +45,19 @@ struct tr_peer_config {
 	struct rcu_head rcu;
 };
 
+struct tr_peer_count {
+	u64 packets;
+	u64 bytes;
+};
+
+/**
+ * struct tr_peer_counters - what a peer sent and got, inside the tunnel
+ * @rx: from the peer
+ * @tx: to it, by the path it had
+ */
 struct tr_peer_counters {
-	u64 rx_packets;
-	u64 rx_bytes;
-	u64 tx_packets;
-	u64 tx_bytes;
+	struct tr_peer_count rx;
+	struct tr_peer_count tx[TR_PATHS];
 };
 
 struct tr_peer_pcpu {
@@ -64,6 +73,7 @@ struct tr_peer_pcpu {
  * @last_rx: jiffies; 0: never
  * @last_tx: likewise
  * @active: a packet has been seen within TR_PEER_IDLE_MS
+ * @path: enum tailrace_path or TR_PATH_NONE: where packets to it go
  * @pcpu: counters
  * @routes: what peer.c keeps for its addresses
  * @rcu: for the deferred free
@@ -78,6 +88,7 @@ struct tr_peer {
 	unsigned long last_rx;
 	unsigned long last_tx;
 	u32 active;
+	u8 path;
 	struct tr_peer_pcpu __percpu *pcpu;
 	struct list_head routes;
 	struct rcu_head rcu;
@@ -130,6 +141,9 @@ int tr_peers_set(struct tr_peers *peers, const struct tr_peer_config *config,
 
 /* Process context. Return: 0 or -ENOENT. */
 int tr_peers_del(struct tr_peers *peers, u32 id);
+
+/* Notes where packets to peer @id, if there is one, go from now on. */
+void tr_peers_set_path(struct tr_peers *peers, u32 id, unsigned int path);
 
 /* The peer @id or NULL. RCU read side. */
 struct tr_peer *tr_peers_get(struct tr_peers *peers, u32 id);

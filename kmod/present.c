@@ -242,9 +242,11 @@ unsigned int tr_present_in(void *priv, struct sk_buff *skb,
 	tdev = outer.tdev;
 	packets = max_t(unsigned int, skb_shinfo(skb)->gso_segs, 1);
 	source(skb, &outer, &path);
-	tr_stats_add(tdev->stats, TAILRACE_A_STATS_WG_RX, packets);
 	alias = tr_alias_seen(&tdev->aliases, &path.from, &path.local, packets,
 			      outer.len);
+	tr_stats_path_rx(tdev->stats,
+			 alias ? alias->path : tr_path_of(&path.from), packets,
+			 outer.len);
 	if (!alias) {
 		tr_stats_add(tdev->stats, TAILRACE_A_STATS_WG_UNKNOWN, packets);
 		tr_event_source(&tdev->events, &path.from);

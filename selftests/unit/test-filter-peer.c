@@ -174,8 +174,11 @@ static void test_activity(struct tr_peers *peers)
 	tr_peer_rx(peers, peer, 1, 500);
 	tap_ok(n_active == 1 && tr_peer_is_active(peer), "one event");
 	tr_peer_counters(peer, &sum);
-	tap_ok(sum.rx_packets == 4 && sum.rx_bytes == 4500 &&
-	       sum.tx_packets == 1 && sum.tx_bytes == 100, "counters");
+	tap_ok(sum.rx.packets == 4 && sum.rx.bytes == 4500 &&
+	       sum.tx[TR_PATH_NONE].packets == 1 &&
+	       sum.tx[TR_PATH_NONE].bytes == 100, "counters");
+	tr_peers_set_path(peers, 1, TAILRACE_PATH_DIRECT6);
+	tr_peers_set_path(peers, 77, TAILRACE_PATH_DIRECT6);
 	shim_jiffies += 44 * HZ;
 	tr_peers_scan_idle(peers, count_idle);
 	tap_ok(!n_idle && tr_peer_rx_age(peer, &ms) && ms == 44000,
@@ -192,8 +195,11 @@ static void test_activity(struct tr_peers *peers)
 	tap_ok(n_active == 2, "active again");
 	set(peers, 1, NULL, NULL, 0);
 	tr_peer_counters(peer, &sum);
-	tap_ok(tr_peers_get(peers, 1) == peer && sum.tx_packets == 3,
-	       "counters survive a new configuration");
+	tap_ok(tr_peers_get(peers, 1) == peer &&
+	       sum.tx[TR_PATH_NONE].packets == 1 &&
+	       sum.tx[TAILRACE_PATH_DIRECT6].packets == 2 &&
+	       sum.tx[TAILRACE_PATH_DIRECT6].bytes == 200,
+	       "counters of each path survive a new configuration");
 }
 
 int main(void)
