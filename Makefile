@@ -6,7 +6,7 @@
 #   make check                     all there is, on a fresh Debian 12
 #   make check-unit [SAN=1]        codecs and state machines [ASan, UBSan]
 #   make check-fuzz                short libFuzzer runs
-#   make check-kmod KERNEL=SUITE   the module in a VM: bookworm, trixie, debug
+#   make check-kmod KERNEL=SUITE   the module in a VM: the suites of scripts/vm
 #   make check-net                 networks of namespaces
 #   make check-interop             against headscale, tailscaled and derper
 #   make kmod KDIR=DIR             tailrace.ko for the kernel built in DIR
@@ -256,11 +256,19 @@ check-fuzz:
 	@selftests/fuzz/seeds.py selftests/vectors build/fuzz/seeds
 	@$(call prove,fuzz) -j$(shell nproc) -e selftests/fuzz/run $(FUZZERS)
 
-# What takes the engine's place in tests of the kernel process.
+# What takes the engine's place in tests of the kernel process. It runs in the
+# machines of older and newer suites, where this directory is /src, and so
+# brings its libraries along.
 $B/kernelctl: selftests/kmod/kernelctl.c $B/libtailrace.a
 	$(say) LD $@
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $< \
-		$B/libtailrace.a $(LDLIBS)
+		$B/libtailrace.a -Wl,--as-needed $(LDLIBS) \
+		-Wl,--disable-new-dtags,-rpath,/src/$B/lib \
+		-Wl,--dynamic-linker=/src/$B/lib/ld.so
+	@mkdir -p $B/lib
+	ld=$$($(CC) -print-file-name=ld-linux-x86-64.so.2) && \
+	cp -L $$ld $B/lib/ld.so && cp -L -t $B/lib \
+		$$(LD_TRACE_LOADED_OBJECTS=1 $$ld $@ | sed -n 's/.* => \(.*\) .*/\1/p')
 
 check-kmod: build/kernelctl build/scenario
 	@$(call prove,kmod-$(KERNEL),scripts/vm run --suite $(KERNEL) --kmod \
