@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "cli/verdict.h"
+
+#include <json-c/json.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli/expression.h"
+#include "cli/rule.h"
+#include "kernel/addrset.h"
+#include "kernel/stats.h"
+#include "lib/util.h"
+
+static const char *const reasons[] = {
+	[TAILRACE_DROP_NO_POLICY] = "no policy has been committed yet",
+	[TAILRACE_DROP_MALFORMED] = "malformed, or a header the filter refuses",
+	[TAILRACE_DROP_MULTICAST] = "multicast does not pass",
+	[TAILRACE_DROP_LINK_LOCAL] = "link-local addresses do not pass",
+	[TAILRACE_DROP_NOT_LOCAL] =
+		"the destination is not this host's, nor a route it advertises",
+	[TAILRACE_DROP_NO_RULE] = "no rule accepts it",
+	[TAILRACE_DROP_SHIELDS_UP] = "shields are up: only replies pass",
+	[TAILRACE_DROP_JAILED] = "the peer is jailed: only replies pass",
+	[TAILRACE_DROP_TSMP_OUT] = "only the agent sends TSMP",
+	[TAILRACE_DROP_DISCO_INSIDE] =
+		"the agent's own path discovery, inside of the tunnel",
+	[TAILRACE_DROP_EXPIRED] = "no agent for longer than max-stale",
+};
+
+static const char *const causes[] = {
+	[TAILRACE_CAUSE_DROPPED] = "dropped",
+	[TAILRACE_CAUSE_RULE] = "rule",
+	[TAILRACE_CAUSE_CACHE] = "cache",
+	[TAILRACE_CAUSE_REPLY] = "reply",
+	[TAILRACE_CAUSE_STATELESS] = "stateless",
+	[TAILRACE_CAUSE_FRAGMENT] = "fragment",
+	[TAILRACE_CAUSE_KEEPALIVE] = "keepalive",
+	[TAILRACE_CAUSE_OUTBOUND] = "outbound",
+};
+
+static const char *const cause_words[ARRAY_SIZE(causes)] = {
+	[TAILRACE_CAUSE_REPLY] = "a reply to this host",
+	[TAILRACE_CAUSE_STATELESS] = "needs no rule",
+	[TAILRACE_CAUSE_FRAGMENT] = "a later fragment needs no rule",
+	[TAILRACE_CAUSE_KEEPALIVE] = "WireGuard's keepalive",
+	[TAILRACE_CAUSE_OUTBOUND] = "outbound",
+};
+
+static bool accepted(const struct tailrace_verdict *v)
+{
+	return v->flags & TAILRACE_TRACE_ACCEPT;
+}
+
+static const char *direction(const struct tailrace_verdict *v)
+{
+	return v->flags & TAILRACE_TRACE_OUT ? "out" : "in";
+}
+
+/* "17" is enough of a protocol or a reason that this version has no name for. */
+static const char *named(const char *name, unsigned int n, char text[16])
+{
+	if (name)
+		return name;
+	snprintf(text, 16, "%u", n);
+	return text;
+}
+
+static const char *lookup(const char *const *list, size_t n, unsigned int i)
+{
+	return i < n ? list[i] : NULL;
+}
+
+/* Letters of tcpdump: "S", "S.", "FP.", "none". */
+static const char *tcp_flags(uint8_t flags, char text[16])
+{
+	static const char letters[] = "FSRP.UEW";
+	size_t i, n = 0;
+
+	for (i = 0; i < 8; i++)
+		if (flags & 1 << i && letters[i] != '.')
+			text[n++] = letters[i];
+	if (flags & 1 << 4)
+		text[n++] = '.';
+	text[n] = '\0';
+	return n ? text : strcpy(text, "none");
+}
+
+static bool is_icmp(const struct tailrace_verdict *v)
+{
+	return v->family &&
+	       verdict_is_icmp(v->family == AF_INET ? 4 : 6, v->proto);
+}
+
+static void print_icmp(FILE *f, const struct tailrace_verdict *v)
+{
+	bool v4 = v->family == AF_INET;
+
+	if (v->icmp_type == (v4 ? 8 : 128))
+		fputs(" echo request", f);
+	else if (v->icmp_type == (v4 ? 0 : 129))
+		fputs(" echo reply", f);
+	else
+		fprintf(f, " type %u code %u", v->icmp_type, v->icmp_code);
+}
+
+static void print_end(FILE *f, const struct ip_addr *ip, uint16_t port,
+		      bool ports)
+{
+	struct endpoint e = { .ip = *ip, .port = port };
+	char text[ENDPOINT_TEXT_MAX], bare[IP_TEXT_MAX];
+
+	fputs(ports ? endpoint_format(&e, text) : ip_format(ip, bare), f);
+}
+
+void verdict_print_packet(FILE *f, const struct tailrace_verdict *v)
+{
+	struct ip_addr src = verdict_src(v), dst = verdict_dst(v);
+	bool ports = verdict_has_ports(v->proto);
+	char text[16];
+
+	if (v->proto == 255)
+		fputs("fragment", f);
+	else if (!v->proto)
+		fputs("unknown", f);
+	else if (expression_proto_name(v->proto))
+		fputs(expression_proto_name(v->proto), f);
+	else
+		fprintf(f, "proto %u", v->proto);
+	if (v->proto == IPPROTO_TCP)
+		fprintf(f, " %s", tcp_flags(v->tcp_flags, text));
+	if (is_icmp(v))
+		print_icmp(f, v);
+	if (!src.family)
+		return;
+	fputc(' ', f);
+	print_end(f, &src, v->sport, ports);
+	fputs(" > ", f);
+	print_end(f, &dst, v->dport, ports);
+}
+
+void verdict_print_cause(FILE *f, const struct tailrace_verdict *v,
+			 const struct policy *policy)
+{
+	const struct kernel_rule *rule;
+	char text[RULE_TEXT_MAX], n[16];
+	const char *words;
+
+	if (!accepted(v)) {
+		words = lookup(reasons, ARRAY_SIZE(reasons), v->drop);
+		fputs(words ? words : named(stats_drop_name(v->drop), v->drop, n),
+		      f);
+		return;
+	}
+	if (!verdict_by_rule(v)) {
+		fputs(named(lookup(cause_words, ARRAY_SIZE(cause_words),
+				   v->cause),
+			    v->cause, n),
+		      f);
+		return;
+	}
+	rule = policy ? rule_find(policy, v->rule, v) : NULL;
+	fprintf(f, "rule %u", v->rule);
+	if (rule)
+		fprintf(f, ": %s", rule_format(rule, v, text));
+	else if (!policy)
+		fputs(" of an earlier policy", f);
+	if (v->cause == TAILRACE_CAUSE_CACHE)
+		fputs(", known flow", f);
+}
+
+static void print_time(FILE *f, uint64_t ns)
+{
+	time_t seconds = (time_t)(ns / SEC_NS);
+	struct tm tm;
+	char text[16];
+
+	localtime_r(&seconds, &tm);
+	strftime(text, sizeof(text), "%H:%M:%S", &tm);
+	fprintf(f, "%s.%06u", text, (unsigned int)(ns % SEC_NS / 1000));
+}
+
+/* What a peer is known by, or NULL. */
+static const char *peer_address(const struct module_peer *peer,
+				char text[ADDRSET_TEXT_MAX])
+{
+	return peer && peer->n_addrs ? addrset_format(&peer->addrs[0], text) :
+				       NULL;
+}
+
+void verdict_print(FILE *f, const struct tailrace_verdict *v,
+		   const struct policy *policy, const struct module_peer *peer)
+{
+	char text[ADDRSET_TEXT_MAX];
+
+	print_time(f, v->time);
+	fprintf(f, " %-3s %-6s ", direction(v),
+		accepted(v) ? "accept" : "drop");
+	verdict_print_packet(f, v);
+	fprintf(f, " len %u", v->len);
+	if (v->packets > 1)
+		fprintf(f, " in %u packets", v->packets);
+	fputs(", ", f);
+	verdict_print_cause(f, v, policy);
+	if (v->peer)
+		fprintf(f, ", peer %u", v->peer);
+	if (peer_address(peer, text))
+		fprintf(f, " (%s)", text);
+	fputc('\n', f);
+}
+
+static void add_text(struct json_object *o, const char *name, const char *text)
+{
+	json_object_object_add(o, name, json_object_new_string(text));
+}
+
+static void add_number(struct json_object *o, const char *name, uint64_t n)
+{
+	json_object_object_add(o, name, json_object_new_uint64(n));
+}
+
+static void add_time(struct json_object *o, uint64_t ns)
+{
+	time_t seconds = (time_t)(ns / SEC_NS);
+	char text[40], all[64];
+	struct tm tm;
+
+	gmtime_r(&seconds, &tm);
+	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(all, sizeof(all), "%s.%09uZ", text,
+		 (unsigned int)(ns % SEC_NS));
+	add_text(o, "time", all);
+}
+
+static void add_packet(struct json_object *o, const struct tailrace_verdict *v)
+{
+	struct ip_addr src = verdict_src(v), dst = verdict_dst(v);
+	bool ports = verdict_has_ports(v->proto);
+	char text[IP_TEXT_MAX], flags[16];
+
+	add_number(o, "proto", v->proto);
+	if (expression_proto_name(v->proto))
+		add_text(o, "proto_name", expression_proto_name(v->proto));
+	if (src.family) {
+		add_text(o, "src", ip_format(&src, text));
+		add_text(o, "dst", ip_format(&dst, text));
+	}
+	if (ports) {
+		add_number(o, "sport", v->sport);
+		add_number(o, "dport", v->dport);
+	}
+	if (v->proto == IPPROTO_TCP)
+		add_text(o, "tcp_flags", tcp_flags(v->tcp_flags, flags));
+	if (is_icmp(v)) {
+		add_number(o, "icmp_type", v->icmp_type);
+		add_number(o, "icmp_code", v->icmp_code);
+	}
+	add_number(o, "len", v->len);
+	add_number(o, "packets", v->packets);
+}
+
+struct json_object *verdict_json(const struct tailrace_verdict *v,
+				 const struct policy *policy,
+				 const struct module_peer *peer)
+{
+	struct json_object *o = json_object_new_object();
+	char text[RULE_TEXT_MAX], addr[ADDRSET_TEXT_MAX], n[16];
+	const struct kernel_rule *rule = NULL;
+
+	add_time(o, v->time);
+	add_text(o, "direction", direction(v));
+	add_text(o, "verdict", accepted(v) ? "accept" : "drop");
+	if (accepted(v))
+		add_text(o, "cause",
+			 named(lookup(causes, ARRAY_SIZE(causes), v->cause),
+			       v->cause, n));
+	else
+		add_text(o, "reason",
+			 named(stats_drop_name(v->drop), v->drop, n));
+	if (accepted(v) && verdict_by_rule(v)) {
+		add_number(o, "rule", v->rule);
+		rule = policy ? rule_find(policy, v->rule, v) : NULL;
+	}
+	if (rule)
+		add_text(o, "rule_text", rule_format(rule, v, text));
+	add_number(o, "generation", v->generation);
+	if (v->peer)
+		add_number(o, "peer", v->peer);
+	if (peer_address(peer, addr))
+		add_text(o, "peer_addr", addr);
+	add_packet(o, v);
+	return o;
+}
