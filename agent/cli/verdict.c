@@ -26,6 +26,8 @@ static const char *const reasons[] = {
 	[TAILRACE_DROP_DISCO_INSIDE] =
 		"the agent's own path discovery, inside of the tunnel",
 	[TAILRACE_DROP_EXPIRED] = "no agent for longer than max-stale",
+	[TAILRACE_DROP_NO_FLOW] = "strict: it belongs to no known flow",
+	[TAILRACE_DROP_FLOWS_FULL] = "strict: no room for another flow",
 };
 
 static const char *const causes[] = {
