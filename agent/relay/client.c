@@ -84,7 +84,6 @@ struct relayd_client *relayd_client_new(struct relayd_worker *worker,
 /* Undoes what login() counted. */
 static void uncount(struct relayd_client *c)
 {
-	count(c, RELAYD_CONNECTIONS, -1);
 	count(c, RELAYD_HOME_CONNECTIONS, c->home ? -1 : 0);
 	count(c, RELAYD_WATCHERS, c->watcher ? -1 : 0);
 	if (c->seat.present_flags & DERP_PRESENT_NOT_IDEAL)
@@ -132,7 +131,6 @@ static void login(struct relayd_client *c)
 	c->seat.present_flags = flags ? flags : DERP_PRESENT_REGULAR;
 	c->state = RELAYD_OPEN;
 	c->send_server_info = true;
-	count(c, RELAYD_CONNECTIONS, 1);
 	if (flags & DERP_PRESENT_NOT_IDEAL)
 		count(c, RELAYD_NOT_IDEAL_CONNECTIONS, 1);
 	relayd_table_add(c->table, c->worker, &c->seat);

@@ -3,12 +3,10 @@
 
 #include <errno.h>
 #include <event2/event.h>
-#include <linux/tcp.h>
-#include <netinet/in.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <utlist.h>
 
 #include "lib/log.h"
@@ -17,7 +15,9 @@
 #include "relay/client.h"
 #include "relay/http.h"
 #include "relay/server.h"
+#include "relay/tcp.h"
 #include "relay/tls.h"
+#include "relay/traffic.h"
 #include "relay/ws.h"
 
 /* Until the request is there; until ClientInfo is (spec/derp.md 6, 8.5). */
@@ -32,11 +32,6 @@
 #define WRITE_PROGRESS 2048
 /* What is read before other connections have their turn. */
 #define TURN_BYTES 16384
-/*
- * No more than this waits unsent in the kernel, where it cannot be dropped for
- * something newer.
- */
-#define UNSENT_MAX 32768
 /* OpenSSL's read-ahead of a busy connection; an idle one has none. */
 #define READ_BUFFER_LEN 32768
 #define RESTARTING_SPREAD_MS 5000
@@ -53,13 +48,16 @@ struct relayd_conn {
 	struct stream *stream;
 	struct relayd_client *client; /* NULL: HTTP */
 	struct relayd_ws *ws; /* between the two, or NULL */
+	struct relayd_traffic *traffic; /* being looked at, or NULL */
 	struct endpoint remote;
 	bool tls, redirect, half_open;
 	bool ready; /* the handshake is over */
+	enum relayd_stat tls_version; /* what counts it; 0: not yet */
 	bool replied; /* an HTTP answer is on its way, then the end */
 	bool closing;
 	unsigned int write_ms; /* of a deadline that begins at filled_ns */
 	uint64_t filled_ns, acked;
+	uint64_t moved; /* bytes both ways, when the traffic was last shown */
 	uint64_t due_ns; /* half-open: its end; else the next KeepAlive */
 	char *text; /* to be sent before anything else */
 	size_t text_len, text_at;
@@ -99,6 +97,9 @@ static void conn_free(struct relayd_conn *c)
 		DL_DELETE(w->conns->open, c);
 	relayd_client_free(c->client);
 	relayd_ws_free(c->ws);
+	relayd_traffic_free(c->traffic);
+	if (c->tls_version)
+		relayd_count(&w->stats, c->tls_version, -1);
 	stream_free(c->stream);
 	free(c->text);
 	free(c);
@@ -157,18 +158,6 @@ static void on_reap(evutil_socket_t fd, short what, void *arg)
 		conn_free(w->conns->closing);
 }
 
-/* What the kernel knows about the connection; zero if it does not. */
-static struct tcp_info tcp_info_of(const struct relayd_conn *c)
-{
-	struct tcp_info info = {0};
-	socklen_t len = sizeof(info);
-
-	if (getsockopt(stream_fd(c->stream), IPPROTO_TCP, TCP_INFO, &info,
-		       &len))
-		memset(&info, 0, sizeof(info));
-	return info;
-}
-
 /* Whether the writer has been stuck for too long. */
 static bool write_is_late(struct relayd_conn *c, uint64_t now)
 {
@@ -177,7 +166,7 @@ static bool write_is_late(struct relayd_conn *c, uint64_t now)
 	if (!c->write_ms || !stream_is_blocked(c->stream) ||
 	    now - c->filled_ns < c->write_ms * MS_NS)
 		return false;
-	done = tcp_info_of(c).tcpi_bytes_acked;
+	done = relayd_tcp_info(stream_fd(c->stream)).tcpi_bytes_acked;
 	if (done - c->acked < WRITE_PROGRESS)
 		return true;
 	c->acked = done;
@@ -196,30 +185,6 @@ static void sweep_open(struct relayd_conn *c, uint64_t now)
 	}
 }
 
-static void sample_rtt(struct relayd_conn *c)
-{
-	static const struct {
-		unsigned int ms;
-		enum relayd_stat stat;
-	} buckets[] = {
-		{10, RELAYD_RTT_10},   {20, RELAYD_RTT_20},
-		{50, RELAYD_RTT_50},   {100, RELAYD_RTT_100},
-		{150, RELAYD_RTT_150}, {250, RELAYD_RTT_250},
-		{500, RELAYD_RTT_500},
-	};
-	unsigned int us = tcp_info_of(c).tcpi_rtt;
-	enum relayd_stat stat = us ? RELAYD_RTT_INF : RELAYD_RTT_ERROR;
-	size_t i;
-
-	for (i = 0; us && i < ARRAY_SIZE(buckets); i++) {
-		if (us <= buckets[i].ms * 1000) {
-			stat = buckets[i].stat;
-			break;
-		}
-	}
-	relayd_count(&c->worker->stats, stat, 1);
-}
-
 static void on_sweep(evutil_socket_t fd, short what, void *arg)
 {
 	struct relayd_worker *w = arg;
@@ -230,7 +195,8 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
 	for (c = w->conns->open; c; c = c->next) {
 		sweep_open(c, now);
 		if (sample)
-			sample_rtt(c);
+			relayd_tcp_sample(stream_fd(c->stream),
+					  &w->stats);
 	}
 	for (c = w->conns->half_open; c; c = c->next)
 		if (now >= c->due_ns)
@@ -317,23 +283,48 @@ static const struct relayd_client_io client_io = {
 static void on_ready(void *ctx)
 {
 	struct relayd_conn *c = ctx;
+	struct relayd_stats *stats = &c->worker->stats;
 	SSL *ssl = stream_ssl(c->stream);
+	bool new;
 
 	c->ready = true;
 	if (!ssl)
 		return;
 	SSL_set_default_read_buffer_len(ssl, READ_BUFFER_LEN);
-	relayd_count(&c->worker->stats,
-		     SSL_version(ssl) >= TLS1_3_VERSION ? RELAYD_TLS_13 :
-							  RELAYD_TLS_12,
-		     1);
+	new = SSL_version(ssl) >= TLS1_3_VERSION;
+	c->tls_version = new ? RELAYD_TLS_13_ACTIVE : RELAYD_TLS_12_ACTIVE;
+	relayd_count(stats, c->tls_version, 1);
+	relayd_count(stats, new ? RELAYD_TLS_13 : RELAYD_TLS_12, 1);
+}
+
+static void on_traffic(void *ctx)
+{
+	struct relayd_conn *c = ctx;
+
+	stream_want_write(c->stream);
+}
+
+/* The one place of a viewer, or word that it is taken. */
+static void show_traffic(struct relayd_conn *c, struct relayd_http_answer *a)
+{
+	c->traffic = relayd_traffic_new(c->worker, on_traffic, c);
+	if (c->traffic)
+		return;
+	free(a->text);
+	relayd_http_error(503, "somebody looks already", a);
 }
 
 static void answer(struct relayd_conn *c, struct relayd_http_answer *a)
 {
+	if (a->action == RELAYD_HTTP_TRAFFIC)
+		show_traffic(c, a);
 	c->text = a->text;
 	c->text_len = a->len;
 	switch (a->action) {
+	case RELAYD_HTTP_TRAFFIC: /* until it goes, or has to make room */
+		c->replied = true;
+		c->due_ns = UINT64_MAX;
+		break;
 	case RELAYD_HTTP_REPLY:
 		c->replied = true;
 		due_in(c, REPLY_SECONDS * 1000);
@@ -431,6 +422,8 @@ static size_t on_fill(void *ctx, uint8_t *buf, size_t cap)
 	}
 	if (c->client)
 		return fill_derp(c, buf, cap);
+	if (c->traffic)
+		return relayd_traffic_fill(c->traffic, buf, cap);
 	if (c->replied)
 		close_later(c, "answered");
 	return 0;
@@ -453,23 +446,6 @@ static const struct stream_ops stream_ops = {
 	.closed = on_closed,
 };
 
-static void set_options(int fd, const struct relayd_config *config)
-{
-	int one = 1, unsent = UNSENT_MAX;
-	int idle = (int)(config->tcp_keepalive_ms / 1000);
-	int user = (int)config->tcp_user_timeout_ms;
-
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
-	if (idle) {
-		setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
-		setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
-	}
-	if (user)
-		setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user,
-			   sizeof(user));
-}
-
 void relayd_conn_open(struct relayd_worker *w, int fd,
 		      const struct endpoint *remote, bool tls, bool redirect)
 {
@@ -489,7 +465,7 @@ void relayd_conn_open(struct relayd_worker *w, int fd,
 		explain(all->half_open, "too many half-open connections");
 		conn_free(all->half_open);
 	}
-	set_options(fd, server->config);
+	relayd_tcp_options(fd, server->config);
 	c = xcalloc(1, sizeof(*c));
 	c->worker = w;
 	c->remote = *remote;
@@ -504,6 +480,29 @@ void relayd_conn_open(struct relayd_worker *w, int fd,
 			       c);
 	if (ssl)
 		stream_own_records(c->stream, server->config->ktls);
+}
+
+void relayd_conn_traffic(struct relayd_worker *w, FILE *f)
+{
+	struct relayd_conn *c = w->conns ? w->conns->open : NULL;
+	char key[KEY_TEXT_MAX];
+
+	for (; c; c = c->next) {
+		const struct tcp_info info =
+			relayd_tcp_info(stream_fd(c->stream));
+		uint64_t sent = info.tcpi_bytes_sent;
+		uint64_t received = info.tcpi_bytes_received;
+
+		if (sent + received == c->moved)
+			continue;
+		c->moved = sent + received;
+		fprintf(f,
+			"{\"Sent\":%" PRIu64 ",\"Recv\":%" PRIu64
+			",\"Key\":\"%s\",\"UniqueSenders\":%u}\n",
+			sent, received,
+			key_format(key, KEY_NODE, &c->client->seat.key),
+			HASH_COUNT(c->client->seat.subs));
+	}
 }
 
 void relayd_conn_restarting_all(struct relayd_worker *w)

@@ -3,6 +3,7 @@
 #define RELAY_CONN_H
 
 #include <stdbool.h>
+#include <stdio.h>
 
 #include "lib/addr.h"
 
@@ -24,6 +25,8 @@ struct relayd_conn;
 void relayd_conn_open(struct relayd_worker *w, int fd,
 		      const struct endpoint *remote, bool tls, bool redirect);
 
+/* On the worker's thread: a line for each that has moved since the last call. */
+void relayd_conn_traffic(struct relayd_worker *w, FILE *f);
 /* On the worker's thread: each is told to come back, after a while of its own. */
 void relayd_conn_restarting_all(struct relayd_worker *w);
 /* Limits of config or rate file have changed. */

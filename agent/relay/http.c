@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "lib/util.h"
-#include "relay/bootstrap.h"
 #include "proto/websocket.h"
-#include "relay/metrics.h"
+#include "relay/bootstrap.h"
+#include "relay/debug.h"
 #include "relay/server.h"
 
 #define CHALLENGE_MAX 64
@@ -48,14 +48,16 @@ static const char *reason_of(int status)
 		return "Upgrade Required";
 	case 431:
 		return "Request Header Fields Too Large";
+	case 503:
+		return "Service Unavailable";
 	default:
 		return "Internal Server Error";
 	}
 }
 
-/* @extra: whole header lines. @head: leave out the body. */
-static void reply(struct relayd_http_answer *out, int status, const char *type,
-		  const char *extra, const char *body, bool head)
+void relayd_http_reply(struct relayd_http_answer *out, int status,
+		       const char *type, const char *extra, const char *body,
+		       bool head)
 {
 	size_t len = strlen(body), cap = len + strlen(extra) + 512;
 	char kind[128] = "";
@@ -78,8 +80,6 @@ static void reply(struct relayd_http_answer *out, int status, const char *type,
 	out->len = (size_t)n;
 }
 
-#define TEXT "text/plain; charset=utf-8"
-
 void relayd_http_error(int status, const char *why,
 		       struct relayd_http_answer *out)
 {
@@ -87,7 +87,7 @@ void relayd_http_error(int status, const char *why,
 
 	memset(out, 0, sizeof(*out));
 	snprintf(body, sizeof(body), "%s\n", why);
-	reply(out, status, TEXT, "", body, false);
+	relayd_http_reply(out, status, RELAYD_HTTP_TEXT, "", body, false);
 }
 
 /* Everything before the query. */
@@ -128,7 +128,7 @@ static void no_content(const struct http_req *r, struct relayd_http_answer *out)
 		snprintf(extra + n, sizeof(extra) - (size_t)n,
 			 "X-Tailscale-Response: response %.*s\r\n", (int)c->n,
 			 c->p);
-	reply(out, 204, NULL, extra, "", false);
+	relayd_http_reply(out, 204, NULL, extra, "", false);
 }
 
 static void front_page(const struct relayd *server, bool head,
@@ -140,10 +140,10 @@ static void front_page(const struct relayd *server, bool head,
 	if (home && *home && strcmp(home, "blank") != 0) {
 		snprintf(extra, sizeof(extra), "%sLocation: %s\r\n",
 			 browser_headers, home);
-		reply(out, 302, NULL, extra, "", head);
+		relayd_http_reply(out, 302, NULL, extra, "", head);
 		return;
 	}
-	reply(out, 200, "text/html; charset=utf-8", browser_headers,
+	relayd_http_reply(out, 200, "text/html; charset=utf-8", browser_headers,
 	      home && *home ? "" : page, head);
 }
 
@@ -160,7 +160,7 @@ static void upgrade(const struct relayd *server, const struct http_req *r,
 	}
 	if (!to || (!http_slice_is_nocase(to, "derp") &&
 		    !http_slice_is_nocase(to, "websocket"))) {
-		reply(out, 426, TEXT, "Upgrade: DERP\r\n",
+		relayd_http_reply(out, 426, RELAYD_HTTP_TEXT, "Upgrade: DERP\r\n",
 		      "DERP requires connection upgrade\n", false);
 		return;
 	}
@@ -221,7 +221,7 @@ static void to_https(const struct http_req *r, struct relayd_http_answer *out)
 	}
 	snprintf(extra, sizeof(extra), "Location: https://%s%.*s\r\n", host,
 		 (int)r->target.n, r->target.p);
-	reply(out, 302, NULL, extra, "", false);
+	relayd_http_reply(out, 302, NULL, extra, "", false);
 }
 
 /* The first q=NAME of the query; "" if there is none, or it is no name. */
@@ -254,37 +254,8 @@ static void bootstrap(const struct relayd *server, const struct http_req *r,
 
 	query_name(r, name);
 	json = relayd_bootstrap_json(server->bootstrap, name);
-	reply(out, 200, "application/json", browser_headers, json, head);
+	relayd_http_reply(out, 200, "application/json", browser_headers, json, head);
 	free(json);
-}
-
-/* Figures are for loopback and the tailnet, never through a proxy. */
-static bool may_debug(const struct http_req *r, const struct endpoint *remote)
-{
-	return (ip_is_loopback(&remote->ip) || ip_is_tailscale(&remote->ip)) &&
-	       !http_req_header(r, "X-Forwarded-For");
-}
-
-static void debug(const struct relayd *server, const struct http_req *r,
-		  const struct http_slice *path, const struct endpoint *remote,
-		  bool head, struct relayd_http_answer *out)
-{
-	char *text;
-
-	if (!may_debug(r, remote)) {
-		relayd_http_error(403, "debug access denied", out);
-		return;
-	}
-	if (!http_slice_is(path, "/debug/varz") &&
-	    !http_slice_is(path, "/metrics")) {
-		relayd_http_error(404, "there are /debug/varz and /metrics",
-				  out);
-		return;
-	}
-	text = relayd_metrics_text(server);
-	reply(out, 200, "text/plain; version=0.0.4; charset=utf-8", "", text,
-	      head);
-	free(text);
 }
 
 static bool has_prefix(const struct http_slice *s, const char *prefix)
@@ -309,22 +280,22 @@ void relayd_http_answer(const struct relayd *server, const struct http_req *r,
 		no_content(r, out);
 	else if (has_prefix(&path, "/debug/") ||
 		 http_slice_is(&path, "/metrics"))
-		debug(server, r, &path, remote, head, out);
+		relayd_debug(server, r, &path, remote, head, out);
 	else if (redirect)
 		to_https(r, out);
 	else if (http_slice_is(&path, "/derp"))
 		upgrade(server, r, out);
 	else if (!get)
-		reply(out, 405, TEXT, "Allow: GET, HEAD\r\n",
+		relayd_http_reply(out, 405, RELAYD_HTTP_TEXT, "Allow: GET, HEAD\r\n",
 		      "method not allowed\n", false);
 	else if (http_slice_is(&path, "/derp/probe") ||
 		 http_slice_is(&path, "/derp/latency-check"))
-		reply(out, 200, NULL, "Access-Control-Allow-Origin: *\r\n", "",
+		relayd_http_reply(out, 200, NULL, "Access-Control-Allow-Origin: *\r\n", "",
 		      head);
 	else if (http_slice_is(&path, "/bootstrap-dns"))
 		bootstrap(server, r, head, out);
 	else if (http_slice_is(&path, "/robots.txt"))
-		reply(out, 200, TEXT, browser_headers,
+		relayd_http_reply(out, 200, RELAYD_HTTP_TEXT, browser_headers,
 		      "User-agent: *\nDisallow: /\n", head);
 	else if (http_slice_is(&path, "/"))
 		front_page(server, head, out);

@@ -21,6 +21,7 @@ enum relayd_http_action {
 	RELAYD_HTTP_REPLY, /* send the text and close */
 	RELAYD_HTTP_DERP,  /* send the text, if any, and speak DERP */
 	RELAYD_HTTP_WEBSOCKET, /* send the text and speak DERP in a WebSocket */
+	RELAYD_HTTP_TRAFFIC, /* send the text and what traffic.h has */
 };
 
 struct relayd_http_answer {
@@ -37,6 +38,14 @@ struct relayd_http_answer {
 void relayd_http_answer(const struct relayd *server, const struct http_req *r,
 			const struct endpoint *remote, bool redirect,
 			struct relayd_http_answer *out);
+/*
+ * A reply of its own: @type may be NULL, @extra has whole header lines, @head
+ * leaves out the body.
+ */
+void relayd_http_reply(struct relayd_http_answer *out, int status,
+		       const char *type, const char *extra, const char *body,
+		       bool head);
+#define RELAYD_HTTP_TEXT "text/plain; charset=utf-8"
 /* For what is no request: a short text with this status. */
 void relayd_http_error(int status, const char *why,
 		       struct relayd_http_answer *out);

@@ -3,11 +3,18 @@
 #define RELAY_METRICS_H
 
 /*
- * The figures as Prometheus text, under derper's names where it has them
- * (spec/derp.md section 14). Malloced, the caller's. From any thread.
+ * The figures, under derper's names where it has them (spec/derp.md section
+ * 14). From any thread.
  */
 struct relayd;
+struct relayd_stats;
 
+/* As Prometheus text; as the JSON of /debug/vars. Malloced, the caller's. */
 char *relayd_metrics_text(const struct relayd *server);
+char *relayd_metrics_vars(const struct relayd *server);
+
+/* All workers' together. */
+void relayd_metrics_sum(const struct relayd *server,
+			struct relayd_stats *total);
 
 #endif

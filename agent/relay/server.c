@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 
 #include "lib/log.h"
 #include "lib/util.h"
@@ -183,6 +184,8 @@ struct relayd *relayd_new(const struct relayd_config *config)
 
 	raise_file_limit();
 	s->config = config;
+	s->started_ns = now_ns();
+	s->started_unix = time(NULL);
 	pthread_mutex_init(&s->lock, NULL);
 	relayd_limit_init(&s->accept_limit, config->accept_limit,
 			  config->accept_burst ? config->accept_burst :

@@ -79,7 +79,10 @@ struct relayd {
 	struct relayd_bootstrap *bootstrap; /* NULL: no names */
 	struct relayd_limit accept_limit;
 	bool stopping;
-	pthread_mutex_t lock; /* guards the next three */
+	uint64_t started_ns; /* of now_ns() */
+	int64_t started_unix;
+	pthread_mutex_t lock; /* guards the next four */
+	struct relayd_traffic *traffic; /* the viewer, or NULL */
 	SSL_CTX *tls;
 	uint64_t rate, burst; /* a client's; 0: no limit */
 };

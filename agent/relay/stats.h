@@ -21,6 +21,8 @@ enum relayd_stat {
 	RELAYD_DUP_KEYS,
 	RELAYD_DUP_CONNS,
 	RELAYD_HALF_OPEN, /* accepted, not logged in */
+	RELAYD_TLS_12_ACTIVE,
+	RELAYD_TLS_13_ACTIVE,
 	/* counters */
 	RELAYD_ACCEPTS, /* upgraded to DERP */
 	RELAYD_DUP_CONNS_TOTAL,

@@ -134,6 +134,7 @@ void relayd_table_add(struct relayd_table *t, struct relayd_worker *me,
 		}
 		set_duplicate(seat, true);
 	}
+	relayd_count(&me->stats, RELAYD_CONNECTIONS, 1);
 	seat->entry = e;
 	DL_APPEND(e->seats, seat);
 	e->active = seat;
@@ -151,6 +152,7 @@ static void leave_entry(struct relayd_shard *s, struct relayd_worker *me,
 	DL_DELETE2(s->seats, seat, shard_prev, shard_next);
 	DL_DELETE(e->seats, seat);
 	seat->entry = NULL;
+	relayd_count(&me->stats, RELAYD_CONNECTIONS, -1);
 	if (seat->duplicate)
 		relayd_count(&me->stats, RELAYD_DUP_CONNS, -1);
 	if (!e->seats) {
@@ -364,4 +366,38 @@ void relayd_table_each_seat(struct relayd_table *t,
 			fn(ctx, seat);
 		pthread_rwlock_unlock(&s->lock);
 	}
+}
+
+static void count_shard(const struct relayd_shard *s, struct relayd_census *c)
+{
+	const struct relayd_entry *e;
+	const struct relayd_seat *seat;
+
+	for (e = s->entries; e; e = e->hh.next) {
+		bool dup = e->seats && e->seats->next;
+
+		c->keys++;
+		c->local_keys += e->seats != NULL;
+		c->dup_keys += dup;
+		for (seat = e->seats; seat; seat = seat->next) {
+			c->connections++;
+			c->dup_connections += dup;
+		}
+	}
+}
+
+void relayd_table_census(struct relayd_table *t,
+			 void (*fn)(void *ctx, const struct relayd_census *c),
+			 void *ctx)
+{
+	struct relayd_census c = { 0 };
+	size_t i;
+
+	for (i = 0; i < RELAYD_SHARDS; i++)
+		pthread_rwlock_rdlock(&t->shards[i].lock);
+	for (i = 0; i < RELAYD_SHARDS; i++)
+		count_shard(&t->shards[i], &c);
+	fn(ctx, &c);
+	for (i = 0; i < RELAYD_SHARDS; i++)
+		pthread_rwlock_unlock(&t->shards[i].lock);
 }

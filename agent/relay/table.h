@@ -152,6 +152,18 @@ void relayd_table_subscribe(struct relayd_table *t, struct relayd_worker *me,
 bool relayd_table_gone(struct relayd_seat *seat, struct relayd_sub **list,
 		       struct key *key);
 
+/* What is really there, to be compared with what was counted. */
+struct relayd_census {
+	int64_t connections, keys, local_keys, dup_keys, dup_connections;
+};
+/*
+ * @fn is called while nobody can come or go: what is counted under the shards'
+ * locks cannot change then.
+ */
+void relayd_table_census(struct relayd_table *t,
+			 void (*fn)(void *ctx, const struct relayd_census *c),
+			 void *ctx);
+
 /* Every connection of @key, with its shard locked (ClosePeer). */
 void relayd_table_each(struct relayd_table *t, const struct key *key,
 		       void (*fn)(void *ctx, struct relayd_seat *seat),

@@ -154,6 +154,21 @@ ok "mesh: b answers a" within 20 node_ping a "$b"
 ok "mesh: a answers b" within 20 node_ping b "$a"
 ok "mesh: 2 MB from a to b" node_transfer a b 2
 ok "mesh: 2 MB from b to a" node_transfer b a 2
+# derper's figures but for those of Go's runtime and of its own buffers.
+vars() { # HOST PORT
+	in_ns net curl -sfk --resolve "$1:$2:127.0.0.1" \
+		"https://$1:$2/debug/vars" | jq -r '[.derp, .stun,
+			.tls_listener, .derper_tls_request_version] |
+		map(keys) | flatten | .[]' |
+		grep -Ev 'buffered_write|mesh_update|memstats' | sort -u
+}
+vars derp.test 443 > "$tmp/vars"
+vars derp2.test 8444 > "$tmp/vars2"
+is "vars: all that derper has" \
+	"$(comm -13 "$tmp/vars" "$tmp/vars2" | xargs)" ""
+ok "vars: that is something" test "$(wc -l < "$tmp/vars2")" -gt 25
+ok "check: the figures are right" in_ns net curl -sfk \
+	--resolve derp.test:443:127.0.0.1 https://derp.test/debug/check
 ok "mesh: packets went out and came in" \
 	test "$(relay_metric derp_packets_forwarded_out)" -gt 1000 -a \
 	"$(relay_metric derp_packets_forwarded_in)" -gt 1000

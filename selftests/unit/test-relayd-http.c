@@ -3,6 +3,7 @@
 #include "relayd.h"
 
 #include <event2/event.h>
+#include <json-c/json.h>
 #include <stdio.h>
 
 #include "relay/bootstrap.h"
@@ -163,6 +164,77 @@ static void test_debug(void)
 		false);
 	tap_ok(status(t, 403), "not through a proxy");
 	tap_ok(status(GET("/metrics"), 403), "/metrics neither");
+	tap_ok(status(GET("/debug/check"), 403) &&
+		       status(GET("/debug/traffic"), 403) &&
+		       a.action == RELAYD_HTTP_REPLY,
+	       "nor the rest");
+	t = ask("GET /debug/ HTTP/1.1", &local, false);
+	tap_ok(status(t, 200) && has(t, "/debug/traffic"), "what there is");
+	t = ask("GET /debug/pprof HTTP/1.1", &local, false);
+	tap_ok(status(t, 404), "what there is not");
+}
+
+static int64_t number(json_object *o, const char *a1, const char *a2,
+		      const char *a3)
+{
+	if (a1 && !json_object_object_get_ex(o, a1, &o))
+		return -1;
+	if (!json_object_object_get_ex(o, a2, &o) ||
+	    (a3 && !json_object_object_get_ex(o, a3, &o)))
+		return -1;
+	return json_object_get_int64(o);
+}
+
+static void test_vars(void)
+{
+	json_object *o, *drops;
+	const char *t;
+
+	relayd_count(&core.w->stats, RELAYD_RECEIVED_DISCO, 7);
+	relayd_count(&core.w->stats, RELAYD_WATCHERS, 3);
+	relayd_dropped(&core.w->stats, RELAYD_QUEUE_HEAD, 1, 100);
+	t = ask("GET /debug/vars HTTP/1.1", &local, false);
+	o = json_tokener_parse(strstr(t, "\r\n\r\n") + 4);
+	tap_ok(status(t, 200) && has(t, "application/json") && o, "vars");
+	tap_ok(number(o, "derp", "gauge_watchers", NULL) == 3, "vars: a gauge");
+	tap_ok(number(o, "derp", "packets_received", NULL) == 0,
+	       "vars: a counter");
+	tap_ok(number(o, "derp", "counter_packets_received_kind", "disco") == 7,
+	       "vars: one with a label");
+	tap_ok(number(o, NULL, "derp_websocket_accepts", NULL) == 0,
+	       "vars: one outside of the groups");
+	tap_ok(json_object_object_get_ex(o, "derp_bytes_dropped", &drops) &&
+		       number(drops, "queue_head", "disco", NULL) == 100,
+	       "vars: one with two labels");
+	json_object_put(o);
+	relayd_count(&core.w->stats, RELAYD_RECEIVED_DISCO, -7);
+	relayd_count(&core.w->stats, RELAYD_WATCHERS, -3);
+}
+
+static void test_check(void)
+{
+	struct peer p, q;
+	const char *t;
+
+	peer_start(&p, &core);
+	peer_open(&q, &core);
+	q.private_key = p.private_key; /* a second one of the same key */
+	q.public_key = p.public_key;
+	peer_hello(&q, NULL);
+	t = ask("GET /debug/check HTTP/1.1", &local, false);
+	tap_ok(status(t, 200) && has(t, "consistent: 2 connections, 1 keys"),
+	       "a check");
+	relayd_count(&core.w->stats, RELAYD_DUP_CONNS, 1);
+	t = ask("GET /debug/check HTTP/1.1", &local, false);
+	tap_ok(status(t, 500) &&
+		       has(t, "duplicate connections: 3 counted, 2 there"),
+	       "a check finds what is wrong");
+	relayd_count(&core.w->stats, RELAYD_DUP_CONNS, -1);
+	peer_close(&p);
+	peer_close(&q);
+	t = ask("GET /debug/check HTTP/1.1", &local, false);
+	tap_ok(status(t, 200) && has(t, "consistent: 0 connections, 0 keys"),
+	       "a check when all have gone");
 }
 
 static void test_bootstrap(void)
@@ -196,6 +268,8 @@ int main(void)
 	test_pages();
 	test_redirect();
 	test_debug();
+	test_vars();
+	test_check();
 	test_bootstrap();
 	free(a.text);
 	core_stop(&core);

@@ -299,6 +299,80 @@ static SSL *log_in(SSL_CTX *ctx, const struct key *private_key)
 	return ssl;
 }
 
+/* Asks for the traffic; the answer is read without waiting. */
+static SSL *look(SSL_CTX *ctx)
+{
+	static const char request[] = "GET /debug/traffic HTTP/1.1\r\n"
+				      "Host: " HOST "\r\n\r\n";
+	uint64_t accepted = figure(RELAYD_TCP_ACCEPTED);
+	SSL *ssl = SSL_new(ctx);
+	int fd = dial();
+
+	RUN_UNTIL(base, figure(RELAYD_TCP_ACCEPTED) > accepted);
+	fcntl(fd, F_SETFL, 0);
+	SSL_set_fd(ssl, fd);
+	if (SSL_connect(ssl) != 1 ||
+	    SSL_write(ssl, request, sizeof(request) - 1) <= 0)
+		abort();
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	return ssl;
+}
+
+/* Whether @what has come; @text keeps what has. */
+static bool shows(SSL *ssl, char text[4096], const char *what)
+{
+	size_t n = strlen(text);
+	int got = SSL_read(ssl, text + n, (int)(4095 - n));
+
+	if (got > 0)
+		text[n + (size_t)got] = '\0';
+	return strstr(text, what);
+}
+
+static void hang_up(SSL *ssl)
+{
+	int fd = SSL_get_fd(ssl);
+
+	SSL_free(ssl);
+	close(fd);
+}
+
+static void test_traffic(void)
+{
+	static char first[4096], second[4096], third[4096];
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+	SSL *ssl = look(ctx), *other;
+	char key[KEY_TEXT_MAX], line[128];
+
+	snprintf(line, sizeof(line), "\"Key\":\"%s\",\"UniqueSenders\":1}",
+		 key_format(key, KEY_NODE, &b.public_key));
+	tap_ok(RUN_UNTIL(base, shows(ssl, first, line)) &&
+		       !strncmp(first, "HTTP/1.1 200 ", 13),
+	       "traffic: who has moved, and for how many senders");
+	tap_ok(RUN_UNTIL(base, shows(ssl, first, "}\n\n")),
+	       "traffic: an empty line ends a report");
+	*first = '\0';
+	tap_ok(RUN_UNTIL(base, shows(ssl, first, "\n")) && !strchr(first, '{'),
+	       "traffic: who rests is not shown again");
+	derps_send(a.d, 1, &b.public_key, "go", 2);
+	tap_ok(RUN_UNTIL(base, shows(ssl, first, line)),
+	       "traffic: who moves is");
+	other = look(ctx);
+	tap_ok(RUN_UNTIL(base, shows(other, second, "HTTP/1.1 503 ")),
+	       "traffic: one viewer at a time");
+	hang_up(other);
+	hang_up(ssl);
+	tap_ok(RUN_UNTIL(base, !__atomic_load_n(&server->traffic,
+						__ATOMIC_RELAXED)),
+	       "traffic: he goes");
+	other = look(ctx);
+	tap_ok(RUN_UNTIL(base, shows(other, third, "HTTP/1.1 200 ")),
+	       "traffic: and the next one may look");
+	hang_up(other);
+	SSL_CTX_free(ctx);
+	RUN_UNTIL(base, b.packets == 4);
+}
+
 static void test_deaf(void)
 {
 	static uint8_t data[DERP_PACKET_MAX];
@@ -407,6 +481,7 @@ int main(void)
 	test_half_open();
 	test_reload();
 	test_rate_file();
+	test_traffic();
 	test_deaf();
 	client_stop(&a);
 	client_stop(&b);
