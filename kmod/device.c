@@ -163,6 +163,18 @@ void tr_device_set_max_stale(struct tr_device *tdev, u32 seconds)
 	tr_device_announce(tdev);
 }
 
+bool tr_device_stale(struct tr_device *tdev, u32 *seconds)
+{
+	time64_t now = ktime_get_boottime_seconds();
+	time64_t since;
+
+	spin_lock(&tdev->stale_lock);
+	since = tdev->orphaned_since;
+	spin_unlock(&tdev->stale_lock);
+	*seconds = clamp_t(time64_t, now - since, 0, U32_MAX);
+	return since;
+}
+
 static void peer_active(struct tr_peers *peers, struct tr_peer *peer)
 {
 	struct tr_device *tdev = container_of(peers, struct tr_device, peers);

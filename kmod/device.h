@@ -171,6 +171,15 @@ static inline struct tr_device *tr_device_by_dev(struct tr_net *tn,
  */
 void tr_device_set_max_stale(struct tr_device *tdev, u32 seconds);
 
+/**
+ * tr_device_stale() - how long a policy has been in force without an agent
+ * @tdev: the device
+ * @seconds: set to that time
+ *
+ * Return: false when there is an agent, or no policy.
+ */
+bool tr_device_stale(struct tr_device *tdev, u32 *seconds);
+
 /* Any context. */
 enum tailrace_state tr_device_state(struct tr_device *tdev);
 

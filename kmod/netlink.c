@@ -142,6 +142,7 @@ static int fill_device(struct sk_buff *skb, struct tr_device *tdev)
 {
 	const struct tr_policy *policy = rcu_dereference_protected(
 		tdev->filter.policy, lockdep_is_held(&tdev->tn->lock));
+	u32 stale;
 
 	if (nla_put_u32(skb, TAILRACE_A_DEVICE_IFINDEX, tdev->dev->ifindex) ||
 	    nla_put_u16(skb, TAILRACE_A_DEVICE_PORT, ntohs(tdev->port)) ||
@@ -158,7 +159,9 @@ static int fill_device(struct sk_buff *skb, struct tr_device *tdev)
 	    nla_put_u32(skb, TAILRACE_A_DEVICE_FLOWS_MAX,
 			tr_filter_flows_max(&tdev->filter)) ||
 	    nla_put_u32(skb, TAILRACE_A_DEVICE_MAX_STALE,
-			READ_ONCE(tdev->max_stale)))
+			READ_ONCE(tdev->max_stale)) ||
+	    (tr_device_stale(tdev, &stale) &&
+	     nla_put_u32(skb, TAILRACE_A_DEVICE_STALE, stale)))
 		return -EMSGSIZE;
 	return 0;
 }

@@ -355,6 +355,7 @@ enum {
 	TAILRACE_A_DEVICE_RECORDS, /* u32 */
 	TAILRACE_A_DEVICE_MAX_STALE, /* u32, s without an agent; 0: any time */
 	TAILRACE_A_DEVICE_FLAGS, /* u32, enum tailrace_device_flags */
+	TAILRACE_A_DEVICE_STALE, /* u32, s without one; absent: there is one */
 	__TAILRACE_A_DEVICE_MAX
 };
 #define TAILRACE_A_DEVICE_MAX (__TAILRACE_A_DEVICE_MAX - 1)
