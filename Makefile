@@ -270,7 +270,7 @@ $B/kernelctl: selftests/kmod/kernelctl.c $B/libtailrace.a
 	cp -L $$ld $B/lib/ld.so && cp -L -t $B/lib \
 		$$(LD_TRACE_LOADED_OBJECTS=1 $$ld $@ | sed -n 's/.* => \(.*\) .*/\1/p')
 
-check-kmod: build/kernelctl build/scenario
+check-kmod: build/kernelctl build/scenario build/tailrace
 	@$(call prove,kmod-$(KERNEL),scripts/vm run --suite $(KERNEL) --kmod \
 		--timeout $(if $(filter debug,$(KERNEL)),3600,1800) --) \
 		-e selftests/kmod/run $(KMOD_TESTS)

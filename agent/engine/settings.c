@@ -106,7 +106,9 @@ void settings_resolve(const struct settings *user,
 		      const struct settings *defaults,
 		      struct kernel_settings *out)
 {
-	out->strict = resolve(user, defaults, SETTING_STRICT);
+	out->flags = resolve(user, defaults, SETTING_STRICT) ?
+			     TAILRACE_DEVICE_STRICT :
+			     0;
 	out->max_stale = resolve(user, defaults, SETTING_MAX_STALE);
 	out->flows_max = resolve(user, defaults, SETTING_FLOW_TABLE);
 	out->records = resolve(user, defaults, SETTING_FLOW_RECORDS);

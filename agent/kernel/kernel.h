@@ -69,7 +69,7 @@ struct kernel_rule {
 
 /* How the module is to treat the device, apart from its policy. */
 struct kernel_settings {
-	bool strict; /* revoked flows end, TCP needs a known flow */
+	uint32_t flags; /* enum tailrace_device_flags */
 	uint32_t flows_max; /* rounded up to a power of two; 0: the default */
 	uint32_t max_stale; /* seconds without an agent until it closes, 0: never */
 	uint32_t records; /* seconds between a flow's records, 0: none */

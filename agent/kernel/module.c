@@ -86,15 +86,84 @@ const char *module_open(struct netlink *nl, uint16_t *family,
 			       "tailrace.ko does not answer";
 }
 
+/* How a setting, all of them u32, is called and where it is. */
+static const struct setting {
+	enum module_setting bit;
+	uint16_t attr;
+	size_t offset;
+	const char *name;
+} settings[] = {
+	{ MODULE_FLAGS, TAILRACE_A_DEVICE_FLAGS,
+	  offsetof(struct kernel_settings, flags), "strict" },
+	{ MODULE_MAX_STALE, TAILRACE_A_DEVICE_MAX_STALE,
+	  offsetof(struct kernel_settings, max_stale), "max-stale" },
+	{ MODULE_FLOWS_MAX, TAILRACE_A_DEVICE_FLOWS_MAX,
+	  offsetof(struct kernel_settings, flows_max), "flow-table" },
+	{ MODULE_RECORDS, TAILRACE_A_DEVICE_RECORDS,
+	  offsetof(struct kernel_settings, records), "flow-records" },
+};
+
+static uint32_t *setting_of(const struct kernel_settings *s,
+			    const struct setting *which)
+{
+	return (uint32_t *)((uintptr_t)s + which->offset);
+}
+
+unsigned int module_diff_settings(const struct kernel_settings *a,
+				  const struct kernel_settings *b)
+{
+	unsigned int differ = 0;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(settings); i++)
+		if (*setting_of(a, &settings[i]) !=
+		    *setting_of(b, &settings[i]))
+			differ |= settings[i].bit;
+	return differ;
+}
+
+static const struct setting *find_setting(enum module_setting which)
+{
+	size_t i = 0;
+
+	while (settings[i].bit != which)
+		i++;
+	return &settings[i];
+}
+
+const char *module_setting_name(enum module_setting which)
+{
+	return find_setting(which)->name;
+}
+
+int module_set_setting(struct netlink *nl, uint16_t family, uint32_t link,
+		       const struct kernel_settings *s,
+		       enum module_setting which)
+{
+	struct nlmsghdr *h = begin(nl, family, TAILRACE_CMD_DEV_SET, 0,
+				   TAILRACE_A_DEVICE_IFINDEX, link);
+	const struct setting *setting = find_setting(which);
+
+	mnl_attr_put_u32(h, setting->attr, *setting_of(s, setting));
+	return change(nl, h);
+}
+
 static void on_device(void *ctx, const struct nlmsghdr *h)
 {
 	const struct nlattr *tb[TAILRACE_A_DEVICE_MAX + 1];
 	struct module_device *d = ctx;
+	size_t i;
 
 	netlink_msg_attrs(h, GENL_HDRLEN, tb, ARRAY_SIZE(tb));
 	d->port = attr_u16(tb[TAILRACE_A_DEVICE_PORT]);
 	d->state = attr_u32(tb[TAILRACE_A_DEVICE_STATE]);
 	d->generation = attr_u32(tb[TAILRACE_A_DEVICE_GENERATION]);
+	for (i = 0; i < ARRAY_SIZE(settings); i++) {
+		*setting_of(&d->settings, &settings[i]) =
+			attr_u32(tb[settings[i].attr]);
+		if (tb[settings[i].attr])
+			d->has |= settings[i].bit;
+	}
 }
 
 int module_device_get(struct netlink *nl, uint16_t family, uint32_t link,

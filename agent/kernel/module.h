@@ -11,10 +11,20 @@
  * packet filter's policy, stats.h the counters. @family is from netlink_family().
  */
 
+/* The module's settings: bits of a set of them. */
+enum module_setting {
+	MODULE_FLAGS = 1 << 0,
+	MODULE_MAX_STALE = 1 << 1,
+	MODULE_FLOWS_MAX = 1 << 2,
+	MODULE_RECORDS = 1 << 3,
+};
+
 struct module_device {
 	uint16_t port;
 	uint32_t state; /* enum tailrace_state */
 	uint32_t generation;
+	struct kernel_settings settings;
+	unsigned int has; /* of settings: what this module knows */
 };
 
 /* The devices that it is attached to in this network namespace. */
@@ -39,6 +49,15 @@ int module_attach(struct netlink *nl, uint16_t family, uint32_t link,
 		  uint16_t port);
 int module_set_port(struct netlink *nl, uint16_t family, uint32_t link,
 		    uint16_t port);
+/* Those in which the two differ. */
+unsigned int module_diff_settings(const struct kernel_settings *a,
+				  const struct kernel_settings *b);
+/* The one that @which is. */
+int module_set_setting(struct netlink *nl, uint16_t family, uint32_t link,
+		       const struct kernel_settings *s,
+		       enum module_setting which);
+/* As operators know it: "max-stale". */
+const char *module_setting_name(enum module_setting which);
 /* The descriptor is of this process. */
 int module_bind(struct netlink *nl, uint16_t family, uint32_t link, int fd);
 

@@ -285,6 +285,28 @@ static bool bring_up(struct reconcile *r, struct wg_device *want)
 
 /* The module, up to the point where peers may come. */
 
+/*
+ * Each by itself: a flow table that finds no memory leaves the others, and the
+ * policy, in force.
+ */
+static void run_settings(struct reconcile *r, const struct module_device *d)
+{
+	unsigned int differ = module_diff_settings(&d->settings,
+						   &r->state.settings);
+	unsigned int one;
+
+	for (; differ; differ &= differ - 1) {
+		one = differ & -differ;
+		if (!(d->has & one))
+			fail(r, "tailrace.ko has no %s: it is older than the agent, load the one that came with it",
+			     module_setting_name(one));
+		else if (module_set_setting(&r->genl, r->family, r->link,
+					    &r->state.settings, one))
+			fail(r, "%s: %s", module_setting_name(one),
+			     r->genl.error);
+	}
+}
+
 static bool run_attach(struct reconcile *r)
 {
 	struct module_device d;
@@ -303,6 +325,9 @@ static bool run_attach(struct reconcile *r)
 	if (err == -ENODEV) {
 		err = module_attach(&r->genl, r->family, r->link, r->port);
 		unbind_sockets(r);
+		if (!err)
+			err = module_device_get(&r->genl, r->family, r->link,
+						&d);
 	} else if (!err && d.port != r->port) {
 		err = module_set_port(&r->genl, r->family, r->link, r->port);
 	}
@@ -310,6 +335,7 @@ static bool run_attach(struct reconcile *r)
 		fail(r, "tailrace.ko: %s", r->genl.error);
 		return false;
 	}
+	run_settings(r, &d);
 	bind_socket(r, 0);
 	bind_socket(r, 1);
 	return true;

@@ -50,6 +50,8 @@ static const struct counter device_counters[] = {
 	{ TAILRACE_A_DEVICE_FLOWS, "flows" },
 	{ TAILRACE_A_DEVICE_FLOWS_MAX, "flows_max" },
 	{ TAILRACE_A_DEVICE_RECORDS, "records" },
+	{ TAILRACE_A_DEVICE_MAX_STALE, "max_stale" },
+	{ TAILRACE_A_DEVICE_STALE, "stale" },
 };
 
 static const struct counter stats_counters[] = {
@@ -125,6 +127,12 @@ void stats_add_device(struct json_object *o, const struct nlmsghdr *h)
 
 	netlink_msg_attrs(h, GENL_HDRLEN, tb, ARRAY_SIZE(tb));
 	state = attr_u32(tb[TAILRACE_A_DEVICE_STATE]);
+	if (tb[TAILRACE_A_DEVICE_FLAGS])
+		json_object_object_add(
+			o, "strict",
+			json_object_new_boolean(
+				(attr_u32(tb[TAILRACE_A_DEVICE_FLAGS]) &
+				 TAILRACE_DEVICE_STRICT) != 0));
 	json_object_object_add(
 		o, "state",
 		json_object_new_string(

@@ -96,7 +96,7 @@ static const struct field state_fields[] = {
 	LIST_OF(struct kernel_state, rules, n_rules, rule_fields,
 		TAILRACE_MAX_RULES),
 	F(struct kernel_state, have_policy, FIELD_BOOL),
-	F(struct kernel_state, settings.strict, FIELD_BOOL),
+	F(struct kernel_state, settings.flags, FIELD_U32),
 	F(struct kernel_state, settings.flows_max, FIELD_U32),
 	F(struct kernel_state, settings.max_stale, FIELD_U32),
 	F(struct kernel_state, settings.records, FIELD_U32),

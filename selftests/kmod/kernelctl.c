@@ -267,6 +267,14 @@ static void command(struct ctl *c, char *text)
 		s->n_rules = 0;
 	} else if (!strcmp(verb, "nopolicy")) {
 		s->have_policy = false;
+	} else if (!strcmp(verb, "max-stale")) {
+		s->settings.max_stale = (uint32_t)atoi(word(&rest));
+	} else if (!strcmp(verb, "records")) {
+		s->settings.records = (uint32_t)atoi(word(&rest));
+	} else if (!strcmp(verb, "flow-table")) {
+		s->settings.flows_max = (uint32_t)atoi(word(&rest));
+	} else if (!strcmp(verb, "strict")) {
+		s->settings.flags = TAILRACE_DEVICE_STRICT;
 	} else if (!strcmp(verb, "down")) {
 		s->up = false;
 	} else if (!strcmp(verb, "publish")) {

@@ -18,6 +18,7 @@ from tailrace import *
 
 CTL = os.path.join(os.path.dirname(os.path.abspath(__file__)),
                    '../../build/kernelctl')
+CLI = os.path.join(os.path.dirname(CTL), 'tailrace')
 PORT = 41641
 
 
@@ -260,6 +261,76 @@ same(ctl.changes(), 0, 'nor does a path that is there already')
 lost, sent = stream.loss()
 ok(sent and not lost, 'no packet of %d is lost' % sent)
 same(wg('endpoints').split()[1], '10.9.0.2:50000', 'the endpoint stays')
+
+# Settings.
+
+
+def setting(name):
+    return m.get('tailrace0').num('DEVICE_' + name)
+
+
+before = ctl.changes()
+same(ctl.publish(*STATE, 'max-stale 3600'), '', 'a bound of its staleness')
+same(setting('MAX_STALE'), 3600, 'is what the module has')
+same(ctl.changes(), before + 1, 'by one message')
+same(ctl.publish(*STATE, 'max-stale 3600'), '', 'the same again')
+same(ctl.changes(), before + 1, 'changes nothing')
+ctl.kill()
+ctl = Ctl()
+same(ctl.publish(*STATE, 'max-stale 3600'), '', 'a new process')
+same(ctl.changes(), 0, 'changes nothing')
+ctl.tell(PATH)
+shown = ctl.stats()
+same((shown['state'], shown['max_stale']), ('orphaned', 3600),
+     'people can read it')
+
+
+def status(*flags):
+    """What the command line says while no agent answers."""
+    done = subprocess.run(
+        ['ip', 'netns', 'exec', 'a', CLI, '--socket=/nonexistent', 'status',
+         *flags], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    return done.returncode, done.stdout + done.stderr
+
+
+found, text = status()
+same(found, 3, 'status, without an agent: packets pass')
+ok('does not answer' in text and
+   re.search('tailrace0: orphaned for .*, expires in (59m|1h)', text),
+   'and for how long')
+found, text = status('--json')
+same(json.loads(text.split('tailrace: ')[0])['Devices']['tailrace0']['state'],
+     'orphaned', 'as JSON')
+same(ctl.publish(*STATE, 'max-stale 1'), '', 'a bound of a second')
+ok(until(lambda: m.state('tailrace0') == 'EXPIRED'), 'time is up')
+found, text = status()
+same((found, bool(re.search('tailrace0: expired for ', text))), (4, True),
+     'status: nothing passes')
+same(ctl.publish(*STATE), '', 'no bound')
+same((setting('MAX_STALE'), m.state('tailrace0')), (0, 'ORPHANED'),
+     'the module has none')
+same((setting('FLAGS'), setting('FLOWS_MAX')), (0, 262144),
+     'what the module does by itself')
+before = ctl.changes()
+ALL = ['strict', 'flow-table 5000', 'max-stale 60']
+same(ctl.publish(*STATE, *ALL), '', 'all settings')
+same((setting('FLAGS'), setting('FLOWS_MAX'), setting('MAX_STALE')),
+     (C['TAILRACE_DEVICE_STRICT'], 8192, 60), 'are what the module has')
+same(ctl.changes(), before + 3, 'each by one message')
+same(ctl.publish(*STATE, *ALL), '', 'the same again')
+same(ctl.changes(), before + 3, 'changes nothing')
+same(ctl.publish(*STATE, *ALL, 'deny'), '', 'another policy')
+same((setting('FLAGS'), setting('FLOWS_MAX'), setting('MAX_STALE')),
+     (C['TAILRACE_DEVICE_STRICT'], 8192, 60), 'leaves them')
+a('ip link del tailrace0')
+ok(until(lambda: 'tailrace0' in a('ip -br link') and
+         m.get('tailrace0').num('DEVICE_GENERATION')),
+   'the interface goes and comes back')
+same((setting('FLAGS'), setting('FLOWS_MAX'), setting('MAX_STALE')),
+     (C['TAILRACE_DEVICE_STRICT'], 8192, 60), 'with all settings')
+same(ctl.publish(*STATE), '', 'none of them')
+same((setting('FLAGS'), setting('FLOWS_MAX'), setting('MAX_STALE')),
+     (0, 262144, 0), 'the module is as at first')
 
 # The agent's socket.
 ctl.tell('steer 4')

@@ -213,7 +213,7 @@ static void settings(void)
 	struct desired d;
 
 	build(&d, json);
-	tap_ok(!d.state.settings.strict && !d.state.settings.max_stale &&
+	tap_ok(!d.state.settings.flags && !d.state.settings.max_stale &&
 		       !d.state.settings.records &&
 		       d.state.settings.flows_max == KERNEL_FLOWS_DEFAULT,
 	       "settings that nobody made");
@@ -224,7 +224,7 @@ static void settings(void)
 	setting_set(&prefs.settings, SETTING_MAX_STALE, 90);
 	setting_set(&prefs.settings, SETTING_FLOW_RECORDS, 10);
 	build(&d, json);
-	tap_ok(d.state.settings.strict && d.state.settings.flows_max == 8192,
+	tap_ok(d.state.settings.flags && d.state.settings.flows_max == 8192,
 	       "the daemon's flags");
 	tap_ok(d.state.settings.max_stale == 90 &&
 		       d.state.settings.records == 10,
@@ -233,7 +233,7 @@ static void settings(void)
 	setting_set(&prefs.settings, SETTING_STRICT, 0);
 	setting_set(&prefs.settings, SETTING_FLOW_TABLE, 0);
 	build(&d, json);
-	tap_ok(!d.state.settings.strict && d.state.settings.flows_max == 8192,
+	tap_ok(!d.state.settings.flags && d.state.settings.flows_max == 8192,
 	       "off is a preference, no table size is none");
 	done(&d);
 }

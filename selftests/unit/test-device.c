@@ -53,9 +53,11 @@ static void messages(void)
 	mnl_attr_put_u16(h, TAILRACE_A_DEVICE_PORT, 41641);
 	mnl_attr_put_u32(h, TAILRACE_A_DEVICE_FLOWS_MAX, 4096);
 	mnl_attr_put_u32(h, TAILRACE_A_DEVICE_RECORDS, 10);
+	mnl_attr_put_u32(h, TAILRACE_A_DEVICE_STALE, 90);
+	mnl_attr_put_u32(h, TAILRACE_A_DEVICE_FLAGS, TAILRACE_DEVICE_STRICT);
 	stats_add_device(o, h);
 	tap_ok(!strcmp(plain(o),
-		       "{\"state\":\"orphaned\",\"port\":41641,\"flows_max\":4096,\"records\":10}"),
+		       "{\"strict\":true,\"state\":\"orphaned\",\"port\":41641,\"flows_max\":4096,\"records\":10,\"stale\":90}"),
 	       "a device: %s", plain(o));
 	json_object_put(o);
 

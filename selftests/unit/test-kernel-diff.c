@@ -471,6 +471,27 @@ static void flow_table(void)
 	}
 }
 
+static void settings(void)
+{
+	const struct kernel_settings a = { .flags = 1, .flows_max = 4096 };
+	struct kernel_settings b = a;
+
+	tap_ok(!module_diff_settings(&a, &b), "settings: none differs");
+	b.max_stale = 1;
+	b.flows_max = 8192;
+	tap_ok(module_diff_settings(&a, &b) ==
+		       (MODULE_MAX_STALE | MODULE_FLOWS_MAX),
+	       "settings: two do");
+	b = (struct kernel_settings){ .records = 1 };
+	tap_ok(module_diff_settings(&a, &b) ==
+		       (MODULE_FLAGS | MODULE_FLOWS_MAX | MODULE_RECORDS),
+	       "settings: three do");
+	tap_ok(!strcmp(module_setting_name(MODULE_FLAGS), "strict") &&
+		       !strcmp(module_setting_name(MODULE_RECORDS),
+			       "flow-records"),
+	       "settings: their names");
+}
+
 static void roamed(void *ctx, uint32_t peer, const struct endpoint *e)
 {
 	n_roamed++;
@@ -524,6 +545,7 @@ int main(void)
 	policies();
 	normalizing();
 	flow_table();
+	settings();
 	endpoints();
 	return tap_done();
 }

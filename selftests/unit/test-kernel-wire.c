@@ -25,7 +25,7 @@ static struct kernel_state full_state(void)
 				  .mtu = 1280,
 				  .policy_flags = 1,
 				  .have_policy = true,
-				  .settings = { .strict = true,
+				  .settings = { .flags = 1,
 						.flows_max = 1 << 20,
 						.max_stale = 43200,
 						.records = 10 } };
