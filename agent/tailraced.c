@@ -33,6 +33,7 @@
 
 struct options {
 	const char *state_dir, *socket, *user, *ca_file;
+	const char *metrics; /* where to listen, or NULL */
 	char ifname[16];
 	char run_dir[64]; /* the engine's own, for this device */
 	uint16_t port;
@@ -53,6 +54,8 @@ static void usage(FILE *f)
 	      "  --strict[=BOOL], --max-stale=DURATION, --flow-table=N,\n"
 	      "  --flow-records=DURATION\n"
 	      "                   as 'tailrace set' has them, while it has not set them\n"
+	      "  --metrics-listen=ADDR:PORT\n"
+	      "                   serve Prometheus, by plain HTTP\n"
 	      "  --verbose        log what happens to every path\n"
 	      "  --cleanup        remove device, routes and rules, then exit\n"
 	      "  --version\n",
@@ -93,6 +96,7 @@ static int parse_options(struct options *o, int argc, char **argv)
 		 OPTION_SETTING + SETTING_FLOW_TABLE},
 		{"flow-records", required_argument, NULL,
 		 OPTION_SETTING + SETTING_FLOW_RECORDS},
+		{"metrics-listen", required_argument, NULL, 'm'},
 		{"verbose", optional_argument, NULL, 'v'},
 		{"cleanup", no_argument, NULL, 'C'},
 		{"version", no_argument, NULL, 'V'},
@@ -149,6 +153,9 @@ static int parse_options(struct options *o, int argc, char **argv)
 					   optarg))
 				return -EINVAL;
 			break;
+		case 'm':
+			o->metrics = optarg;
+			break;
 		case 'v':
 			o->verbose = !optarg || strcmp(optarg, "0") != 0;
 			break;
@@ -179,8 +186,13 @@ static void on_signal(evutil_socket_t sig, short what, void *arg)
 	event_base_loopbreak(arg);
 }
 
+/* What the engine listens on; made while there is the right to. */
+struct listening {
+	int api, metrics; /* -1: none */
+};
+
 static int engine_run(const struct options *o, int stream, int broker,
-		      int api_fd)
+		      const struct listening *fds)
 {
 	struct agent_config config = {
 		.state_dir = o->state_dir,
@@ -202,7 +214,9 @@ static int engine_run(const struct options *o, int stream, int broker,
 	evsignal_add(intr, NULL);
 	agent = agent_new(base, &config);
 	if (agent) {
-		api = localapi_new(agent, api_fd);
+		api = localapi_new(agent, fds->api);
+		if (fds->metrics >= 0)
+			localapi_scraped(api, fds->metrics);
 		agent_start(agent);
 		event_base_dispatch(base);
 		localapi_free(api);
@@ -229,20 +243,26 @@ static int own_directory(const char *dir, const struct passwd *pw)
 	return 0;
 }
 
-static int prepare(const struct options *o, const struct passwd *pw)
+static int prepare(const struct options *o, const struct passwd *pw,
+		   struct listening *fds)
 {
-	int fd;
-
 	if (mkdir(RUN_DIR, 0755) && errno != EEXIST) {
 		log_error("cannot make " RUN_DIR ": %s", strerror(errno));
 		return -errno;
 	}
 	if (own_directory(o->state_dir, pw) || own_directory(o->run_dir, pw))
 		return -EPERM;
-	fd = localapi_listen(o->socket);
-	if (fd < 0)
-		log_error("cannot listen on %s: %s", o->socket, strerror(-fd));
-	return fd;
+	fds->api = localapi_listen(o->socket);
+	if (fds->api < 0)
+		log_error("cannot listen on %s: %s", o->socket,
+			  strerror(-fds->api));
+	if (fds->api < 0 || !o->metrics)
+		return fds->api;
+	fds->metrics = localapi_listen_metrics(o->metrics);
+	if (fds->metrics < 0)
+		log_error("--metrics-listen=%s: %s", o->metrics,
+			  strerror(-fds->metrics));
+	return fds->metrics;
 }
 
 /*
@@ -271,7 +291,8 @@ static int engine_status(pid_t engine)
 static int start(const struct options *o)
 {
 	const struct passwd *pw = getpwnam(o->user);
-	int stream[2], broker[2], api, err;
+	int stream[2], broker[2], err;
+	struct listening fds = { -1, -1 };
 	const char *what;
 	pid_t engine;
 	int status;
@@ -282,8 +303,7 @@ static int start(const struct options *o)
 			  o->user);
 		return 1;
 	}
-	api = prepare(o, pw);
-	if (api < 0)
+	if (prepare(o, pw, &fds) < 0)
 		return 1;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, stream) ||
 	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, broker)) {
@@ -296,7 +316,8 @@ static int start(const struct options *o)
 		return 1;
 	}
 	if (engine > 0) {
-		close(api);
+		close_cleanup(&fds.api);
+		close_cleanup(&fds.metrics);
 		close(stream[1]);
 		close(broker[1]);
 		log_init("tailraced[kernel]", o->verbose);
@@ -314,7 +335,7 @@ static int start(const struct options *o)
 		log_error("%s: %s", what, strerror(-err));
 		return 1;
 	}
-	return engine_run(o, stream[1], broker[1], api);
+	return engine_run(o, stream[1], broker[1], &fds);
 }
 
 int main(int argc, char **argv)

@@ -38,6 +38,7 @@ int cmd_ping(struct cli *c, int argc, char **argv);
 int cmd_ip(struct cli *c, int argc, char **argv);
 int cmd_netcheck(struct cli *c, int argc, char **argv);
 int cmd_version(struct cli *c, int argc, char **argv);
+int cmd_metrics(struct cli *c, int argc, char **argv);
 int cmd_relay(struct cli *c, int argc, char **argv);
 int cmd_set(struct cli *c, int argc, char **argv);
 int cmd_coord(struct cli *c, int argc, char **argv);
@@ -46,6 +47,11 @@ int cmd_policy(struct cli *c, int argc, char **argv);
 
 /* "tailrace: " and the text to standard error; returns 1. */
 int cli_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/*
+ * GET of something that is not JSON; *@text is the caller's. As cli_request().
+ */
+int cli_get_text(struct cli *c, const char *path, char **text);
 
 /*
  * One request. @body may be NULL; *@reply is the JSON of the answer, NULL if it

@@ -63,6 +63,33 @@ static int refused(struct reply *r, struct json_object *o)
 	return cli_error("%s", *r->text ? r->text : "request refused");
 }
 
+/* 0 with what came in @r; 1 after having said what is wrong. */
+static int perform(const struct cli_api *api, const char *method,
+		   const char *path, const char *body, struct reply *r,
+		   long *code)
+{
+	CURL *curl = curl_easy_init();
+	char url[512];
+	CURLcode err;
+
+	*code = 0;
+	snprintf(url, sizeof(url), "%s%s", api->base, path);
+	curl_easy_setopt(curl, CURLOPT_URL, url);
+	curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, api->socket);
+	curl_easy_setopt(curl, CURLOPT_PROXY, "");
+	curl_easy_setopt(curl, CURLOPT_TIMEOUT, api->patience);
+	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_data);
+	curl_easy_setopt(curl, CURLOPT_WRITEDATA, r);
+	if (strcmp(method, "GET") != 0) {
+		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
+		curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
+	}
+	err = curl_easy_perform(curl);
+	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, code);
+	curl_easy_cleanup(curl);
+	return err ? explain(err, api) : 0;
+}
+
 int cli_call(const struct cli_api *api, const char *method, const char *path,
 	     struct json_object *body, struct json_object **reply)
 {
@@ -70,41 +97,23 @@ int cli_call(const struct cli_api *api, const char *method, const char *path,
 	const char *text = body ? json_object_to_json_string_ext(
 					  body, JSON_C_TO_STRING_PLAIN) :
 				  "";
-	CURL *curl = curl_easy_init();
-	char url[512];
-	long code = 0;
-	CURLcode err;
-	int status = 0;
+	long code;
+	int status;
 
 	*reply = NULL;
-	snprintf(url, sizeof(url), "%s%s", api->base, path);
-	curl_easy_setopt(curl, CURLOPT_URL, url);
-	curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, api->socket);
-	curl_easy_setopt(curl, CURLOPT_PROXY, "");
-	curl_easy_setopt(curl, CURLOPT_TIMEOUT, api->patience);
-	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_data);
-	curl_easy_setopt(curl, CURLOPT_WRITEDATA, &r);
-	if (strcmp(method, "GET") != 0) {
-		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, text);
-		curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
-	}
-	err = curl_easy_perform(curl);
-	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &code);
-	curl_easy_cleanup(curl);
-	if (!err && r.n)
+	status = perform(api, method, path, text, &r, &code);
+	if (!status && r.n)
 		*reply = json_tokener_parse(r.text);
-	if (err)
-		status = explain(err, api);
-	else if (code / 100 != 2)
+	if (!status && code / 100 != 2)
 		status = refused(&r, *reply);
 	free(r.text);
 	return status;
 }
 
-int cli_request(struct cli *c, const char *method, const char *path,
-		struct json_object *body, struct json_object **reply)
+static struct cli_api local_api(struct cli *c)
 {
-	struct cli_api api = {
+	c->unreachable = false;
+	return (struct cli_api){
 		.socket = c->socket,
 		.base = "http://local-tailscaled.sock/localapi/v0/",
 		.daemon = "tailraced",
@@ -112,15 +121,35 @@ int cli_request(struct cli *c, const char *method, const char *path,
 		.patience = c->patience,
 		.unreachable = &c->unreachable,
 	};
-	int status;
+}
 
-	c->unreachable = false;
-	status = cli_call(&api, method, path, body, reply);
+int cli_request(struct cli *c, const char *method, const char *path,
+		struct json_object *body, struct json_object **reply)
+{
+	struct cli_api api = local_api(c);
+	int status = cli_call(&api, method, path, body, reply);
 
 	if (status) {
 		json_object_put(*reply);
 		*reply = NULL;
 	}
+	return status;
+}
+
+int cli_get_text(struct cli *c, const char *path, char **text)
+{
+	struct cli_api api = local_api(c);
+	struct reply r = { .text = xstrdup("") };
+	long code;
+	int status = perform(&api, "GET", path, NULL, &r, &code);
+
+	if (!status && code / 100 != 2)
+		status = refused(&r, NULL);
+	if (status) {
+		free(r.text);
+		r.text = NULL;
+	}
+	*text = r.text;
 	return status;
 }
 

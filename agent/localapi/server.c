@@ -19,6 +19,7 @@
 
 #include "engine/agent.h"
 #include "lib/util.h"
+#include "localapi/metrics.h"
 #include "localapi/status.h"
 
 #define PING_TIMEOUT_MS 5000
@@ -40,6 +41,7 @@ struct pending {
 struct localapi {
 	struct agent *agent;
 	struct evhttp *http;
+	struct evhttp *scraped; /* NULL: nobody asked for it */
 	struct pending *pending;
 	size_t n_pending;
 };
@@ -158,6 +160,59 @@ static void get_status(struct localapi *l, struct evhttp_request *req,
 		return;
 	p->peers = strcmp(query(q, "peers"), "false") != 0;
 	kernel_get_stats(l->agent->kernel, on_stats, p);
+}
+
+static void on_metrics_stats(void *ctx, const struct kernel_peer_stats *s,
+			     size_t n, const char *device_json)
+{
+	struct pending *p = ctx;
+	struct evhttp_request *req = p->req;
+	struct agent *a = p->l->agent;
+	struct json_object *devices;
+	struct evbuffer *body;
+	struct metrics *m;
+	const char *text;
+	size_t len;
+
+	pending_free(p);
+	if (!req)
+		return;
+	devices = json_object_new_object();
+	json_object_object_add(devices, a->config.ifname,
+			       json_tokener_parse(device_json));
+	m = metrics_new();
+	metrics_devices(m, devices);
+	metrics_agent(m, a);
+	text = metrics_text(m, &len);
+	body = evbuffer_new();
+	evbuffer_add(body, text, len);
+	evhttp_add_header(evhttp_request_get_output_headers(req),
+			  "Content-Type",
+			  "text/plain; version=0.0.4; charset=utf-8");
+	evhttp_send_reply(req, HTTP_OK, "OK", body);
+	evbuffer_free(body);
+	metrics_free(m);
+	json_object_put(devices);
+}
+
+static void get_metrics(struct localapi *l, struct evhttp_request *req,
+			struct evkeyvalq *q)
+{
+	struct pending *p = pending_new(l, req);
+
+	if (p)
+		kernel_get_stats(l->agent->kernel, on_metrics_stats, p);
+}
+
+static void on_scrape(struct evhttp_request *req, void *arg)
+{
+	const char *path =
+		evhttp_uri_get_path(evhttp_request_get_evhttp_uri(req));
+
+	if (path && !strcmp(path, "/metrics"))
+		get_metrics(arg, req, NULL);
+	else
+		reply_text(req, HTTP_NOTFOUND, "not found: /metrics is");
 }
 
 static void get_prefs(struct localapi *l, struct evhttp_request *req,
@@ -337,6 +392,8 @@ static const struct {
 			struct evkeyvalq *q);
 } routes[] = {
 	{ EVHTTP_REQ_GET, "status", false, get_status },
+	{ EVHTTP_REQ_GET, "metrics", false, get_metrics },
+	{ EVHTTP_REQ_GET, "usermetrics", false, get_metrics },
 	{ EVHTTP_REQ_GET, "prefs", false, get_prefs },
 	{ EVHTTP_REQ_PATCH, "prefs", true, patch_prefs },
 	{ EVHTTP_REQ_POST, "start", true, post_start },
@@ -421,6 +478,48 @@ int localapi_listen(const char *path)
 	return fd;
 }
 
+int localapi_listen_metrics(const char *where)
+{
+	_cleanup_free_ char *text = NULL;
+	struct sockaddr_storage ss;
+	struct endpoint at;
+	socklen_t len;
+	int fd, on = 1;
+
+	if (asprintf(&text, "%s%s", *where == ':' ? "[::]" : "", where) < 0)
+		abort();
+	if (endpoint_parse(&at, text))
+		return -EINVAL;
+	len = endpoint_to_sockaddr(&at, &ss);
+	fd = socket(ss.ss_family,
+		    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (bind(fd, (struct sockaddr *)&ss, len) || listen(fd, 16)) {
+		int err = -errno;
+
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
+void localapi_scraped(struct localapi *l, int fd)
+{
+	struct evconnlistener *listener;
+
+	l->scraped = evhttp_new(l->agent->base);
+	evhttp_set_max_body_size(l->scraped, 0);
+	evhttp_set_max_headers_size(l->scraped, 16384);
+	evhttp_set_timeout(l->scraped, 30);
+	evhttp_set_allowed_methods(l->scraped, EVHTTP_REQ_GET);
+	evhttp_set_gencb(l->scraped, on_scrape, l);
+	listener = evconnlistener_new(l->agent->base, NULL, NULL,
+				      LEV_OPT_CLOSE_ON_FREE, 0, fd);
+	evhttp_bind_listener(l->scraped, listener);
+}
+
 struct localapi *localapi_new(struct agent *a, int fd)
 {
 	struct localapi *l = xcalloc(1, sizeof(*l));
@@ -444,6 +543,8 @@ void localapi_free(struct localapi *l)
 {
 	while (l->pending)
 		pending_free(l->pending);
+	if (l->scraped)
+		evhttp_free(l->scraped);
 	evhttp_free(l->http);
 	free(l);
 }

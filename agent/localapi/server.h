@@ -20,8 +20,16 @@ struct localapi;
  */
 int localapi_listen(const char *path);
 
+/*
+ * Listens for Prometheus on "ADDRESS:PORT" or ":PORT". The socket, or a
+ * negative errno; -EINVAL for another text.
+ */
+int localapi_listen_metrics(const char *where);
+
 /* Serves on @fd, of localapi_listen(); takes ownership. */
 struct localapi *localapi_new(struct agent *a, int fd);
 void localapi_free(struct localapi *l);
+/* GET /metrics on @fd, of localapi_listen_metrics(); takes ownership. */
+void localapi_scraped(struct localapi *l, int fd);
 
 #endif

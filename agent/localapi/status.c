@@ -145,8 +145,8 @@ static void self_fields(const struct agent *a, struct json_object *o)
 	put_bool(o, "InEngine", false);
 }
 
-static struct json_object *health_json(const struct agent *a,
-				       const struct netmap *nm)
+struct json_object *health_json(const struct agent *a,
+				const struct netmap *nm)
 {
 	struct json_object *o = json_object_new_array();
 	const char *const own[] = { a->kernel_error, a->control_error,

@@ -13,6 +13,9 @@ struct json_object;
 struct json_object *status_json(const struct agent *a,
 				const struct kernel_peer_stats *stats, size_t n,
 				const char *device_json, bool peers);
+/* What is wrong, as a list of texts. Caller puts it. */
+struct json_object *health_json(const struct agent *a,
+				const struct netmap *nm);
 /* GET netcheck: what the last measurement found; NULL report: {}. */
 struct json_object *netcheck_json(const struct agent *a,
 				  const struct net_report *r);
