@@ -46,7 +46,7 @@ static void print_close(const struct policy *p,
 		if (n++ < CLOSE)
 			printf("  rule %u is %s: %s\n", p->rules[i].id,
 			       missing(miss),
-			       rule_format(&p->rules[i], v, text));
+			       rule_excerpt(&p->rules[i], v, text));
 	}
 	if (n > CLOSE)
 		printf("  and %zu more\n", n - CLOSE);

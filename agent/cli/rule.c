@@ -128,7 +128,7 @@ static void put_protos(struct text *t, const struct kernel_rule *r)
 	put_more(t, r->n_protos - i);
 }
 
-const char *rule_format(const struct kernel_rule *r,
+const char *rule_excerpt(const struct kernel_rule *r,
 			const struct tailrace_verdict *v,
 			char out[RULE_TEXT_MAX])
 {

@@ -164,7 +164,7 @@ void verdict_print_cause(FILE *f, const struct tailrace_verdict *v,
 	rule = policy ? rule_find(policy, v->rule, v) : NULL;
 	fprintf(f, "rule %u", v->rule);
 	if (rule)
-		fprintf(f, ": %s", rule_format(rule, v, text));
+		fprintf(f, ": %s", rule_excerpt(rule, v, text));
 	else if (!policy)
 		fputs(" of an earlier policy", f);
 	if (v->cause == TAILRACE_CAUSE_CACHE)
@@ -284,7 +284,7 @@ struct json_object *verdict_json(const struct tailrace_verdict *v,
 		rule = policy ? rule_find(policy, v->rule, v) : NULL;
 	}
 	if (rule)
-		add_text(o, "rule_text", rule_format(rule, v, text));
+		add_text(o, "rule_text", rule_excerpt(rule, v, text));
 	add_number(o, "generation", v->generation);
 	if (v->peer)
 		add_number(o, "peer", v->peer);

@@ -386,7 +386,7 @@ static void rules(void)
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(cases); i++)
-		tap_ok(!strcmp(rule_format(&p->rules[cases[i].rule],
+		tap_ok(!strcmp(rule_excerpt(&p->rules[cases[i].rule],
 					   &cases[i].v, text),
 			       cases[i].want),
 		       "a rule as text: %s", text);
