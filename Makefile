@@ -223,7 +223,7 @@ kmod:
 
 SUDO := $(shell test $$(id -u) = 0 || echo sudo -E)
 KERNEL ?= bookworm
-SUITES := bookworm trixie
+SUITES := uml trixie bookworm
 KMOD_TESTS := $(sort $(wildcard selftests/kmod/*.t))
 NET_TESTS := $(sort $(wildcard selftests/net/*.t))
 INTEROP_TESTS := $(sort $(wildcard selftests/interop/*.t))
@@ -240,8 +240,7 @@ deps:
 check: deps
 	@$(MAKE) --no-print-directory -j$(shell nproc) agent unit-tests \
 		build/kernelctl build/scenario
-	@scripts/check unit san fuzz $(patsubst %,kmod:%,$(SUITES)) net -- \
-		kmod:debug interop
+	@scripts/check interop unit $(patsubst %,kmod:%,$(SUITES)) san fuzz net
 
 check-unit: $(UNIT_TESTS)
 	@$(call prove,$(if $(SAN),san,unit)) -j4 -e selftests/unit/run $(UNIT_TESTS) \
@@ -272,7 +271,7 @@ $B/kernelctl: selftests/kmod/kernelctl.c $B/libtailrace.a
 
 check-kmod: build/kernelctl build/scenario build/tailrace
 	@$(call prove,kmod-$(KERNEL),scripts/vm run --suite $(KERNEL) --kmod \
-		--timeout $(if $(filter debug,$(KERNEL)),3600,1800) --) \
+		--timeout 1800 --) \
 		-e selftests/kmod/run $(KMOD_TESTS)
 
 check-net: agent
