@@ -20,6 +20,7 @@ const struct cli_command cli_commands[] = {
 	{ "trace", "[conditions]", "what the packet filter decides, live",
 	  cmd_trace },
 	{ "policy", "test [flags]", "what it would do with a packet", cmd_policy },
+	{ "doctor", "[flags]", "what is wrong, and what to do", cmd_doctor },
 	{ "metrics", "[print|write]", "figures for Prometheus", cmd_metrics },
 	{ "relay", "[flags]", "serve DERP and STUN", cmd_relay },
 	{ "coord", "<command>", "a coordination server", cmd_coord },

@@ -18,6 +18,7 @@ struct json_object;
 struct cli {
 	const char *socket;
 	long patience; /* seconds to wait for an answer, 0: for ever */
+	bool quiet; /* requests that fail are not explained */
 	bool unreachable; /* the last request found no daemon */
 };
 
@@ -39,6 +40,7 @@ int cmd_ip(struct cli *c, int argc, char **argv);
 int cmd_netcheck(struct cli *c, int argc, char **argv);
 int cmd_version(struct cli *c, int argc, char **argv);
 int cmd_metrics(struct cli *c, int argc, char **argv);
+int cmd_doctor(struct cli *c, int argc, char **argv);
 int cmd_relay(struct cli *c, int argc, char **argv);
 int cmd_set(struct cli *c, int argc, char **argv);
 int cmd_coord(struct cli *c, int argc, char **argv);
@@ -68,6 +70,7 @@ struct cli_api {
 	const char *daemon, *start; /* its name; what starts it */
 	long patience; /* seconds, 0: for ever */
 	bool *unreachable; /* set when there was no answer; NULL is fine */
+	bool quiet; /* nothing is said about what fails */
 };
 
 /*

@@ -47,6 +47,8 @@ static int explain(CURLcode err, const struct cli_api *api)
 {
 	if (api->unreachable)
 		*api->unreachable = true;
+	if (api->quiet)
+		return 1;
 	if (err == CURLE_COULDNT_CONNECT)
 		return cli_error("%s does not answer on %s: is it running? (%s)",
 				 api->daemon, api->socket, api->start);
@@ -105,7 +107,7 @@ int cli_call(const struct cli_api *api, const char *method, const char *path,
 	if (!status && r.n)
 		*reply = json_tokener_parse(r.text);
 	if (!status && code / 100 != 2)
-		status = refused(&r, *reply);
+		status = api->quiet ? 1 : refused(&r, *reply);
 	free(r.text);
 	return status;
 }
@@ -120,6 +122,7 @@ static struct cli_api local_api(struct cli *c)
 		.start = "systemctl start tailraced",
 		.patience = c->patience,
 		.unreachable = &c->unreachable,
+		.quiet = c->quiet,
 	};
 }
 
