@@ -19,7 +19,7 @@
 /* Without a complete frame; servers send KeepAlive every 60 to 65 s. */
 #define RECEIVE_LIMIT (120 * SEC_NS)
 #define HELLO_MAX (1024 + DERP_HEAD_MAX + DERP_INFO_BOX_MAX)
-#define SERVER_KEY_MAX 1024
+#define GREETING_MAX (DERP_HEADER_LEN + 1024) /* ServerKey */
 /* What TCP may hold unsent: the rest waits where the oldest can be dropped. */
 #define UNSENT_MAX (256 << 10)
 /* Data unacknowledged for so long: the path is dead. Servers use the same. */
@@ -122,20 +122,13 @@ static int log_in(struct derp *c)
 {
 	struct derp_client_info info = { .version = DERP_VERSION,
 					 .can_ack_pings = true };
-	struct derp_frame f = { .type = DERP_CLIENT_INFO };
-	uint8_t box[DERP_INFO_BOX_MAX];
+	uint8_t nonce[DERP_NONCE_LEN];
 	ssize_t n;
 
-	key_public(&f.key, &c->node_private);
-	randombytes_buf(f.nonce, sizeof(f.nonce));
-	n = derp_seal_client_info(&info, &c->node_private, &c->server, f.nonce,
-				  box);
-	if (n < 0)
-		return (int)n;
-	f.data = box;
-	f.data_len = (size_t)n;
-	n = derp_encode(&f, c->hello + c->hello_len,
-			sizeof(c->hello) - c->hello_len);
+	randombytes_buf(nonce, sizeof(nonce));
+	n = derp_encode_login(&info, &c->node_private, &c->server, nonce,
+			      c->hello + c->hello_len,
+			      sizeof(c->hello) - c->hello_len);
 	if (n < 0)
 		return (int)n;
 	c->hello_len += (size_t)n;
@@ -316,36 +309,29 @@ static void greet(struct derp *c, const struct derp_frame *f, int error)
 static size_t on_read(void *ctx, const uint8_t *data, size_t n)
 {
 	struct derp *c = ctx;
-	struct derp_header h;
 	struct derp_frame f;
-	size_t len;
+	ssize_t len;
 	int error;
 
 	if (c->state == UPGRADING)
 		return read_head(c, data, n);
-	if (n < DERP_HEADER_LEN)
-		return 0;
-	derp_header_decode(&h, data);
-	error = derp_check(DERP_CLIENT, &h);
-	if (error == -EMSGSIZE || h.len > DERP_FRAME_MAX ||
-	    (c->state == GREETING && h.len > SERVER_KEY_MAX)) {
+	len = derp_client_next(&f, data, n, &error);
+	if (len < 0 || (c->state == GREETING &&
+			(len ? (size_t)len : n) > GREETING_MAX)) {
 		fail(c, "a frame over the limit%s", "");
 		return 0;
 	}
-	len = DERP_HEADER_LEN + h.len;
-	if (n < len)
+	if (!len)
 		return 0;
-	if (!error)
-		error = derp_parse(&f, DERP_CLIENT, &h, data + DERP_HEADER_LEN);
 	c->heard = now_ns();
 	if (c->state == GREETING) {
 		greet(c, &f, error);
-		return len;
+		return (size_t)len;
 	}
 	c->ops->heard(c->ctx);
 	if (!error)
 		on_frame(c, &f);
-	return len;
+	return (size_t)len;
 }
 
 static void on_closed(void *ctx, const char *why)

@@ -63,6 +63,26 @@ ssize_t derp_seal_client_info(const struct derp_client_info *info,
 	return len;
 }
 
+ssize_t derp_encode_login(const struct derp_client_info *info,
+			  const struct key *client_private,
+			  const struct key *server_public,
+			  const uint8_t nonce[DERP_NONCE_LEN], uint8_t *out,
+			  size_t cap)
+{
+	struct derp_frame f = { .type = DERP_CLIENT_INFO };
+	uint8_t box[DERP_INFO_BOX_MAX];
+	ssize_t n = derp_seal_client_info(info, client_private, server_public,
+					  nonce, box);
+
+	if (n < 0)
+		return n;
+	key_public(&f.key, client_private);
+	memcpy(f.nonce, nonce, sizeof(f.nonce));
+	f.data = box;
+	f.data_len = (size_t)n;
+	return derp_encode(&f, out, cap);
+}
+
 ssize_t derp_seal_server_info(const struct derp_server_info *info,
 			      const struct key *server_private,
 			      const struct key *client_public,

@@ -262,6 +262,24 @@ static uint32_t data_max(enum derp_type type)
 	return 0;
 }
 
+ssize_t derp_client_next(struct derp_frame *f, const uint8_t *data, size_t n,
+			 int *err)
+{
+	struct derp_header h;
+
+	if (n < DERP_HEADER_LEN)
+		return 0;
+	derp_header_decode(&h, data);
+	*err = derp_check(DERP_CLIENT, &h);
+	if (*err == -EMSGSIZE || h.len > DERP_FRAME_MAX)
+		return -EMSGSIZE;
+	if (n - DERP_HEADER_LEN < h.len)
+		return 0;
+	if (!*err)
+		*err = derp_parse(f, DERP_CLIENT, &h, data + DERP_HEADER_LEN);
+	return (ssize_t)(DERP_HEADER_LEN + h.len);
+}
+
 ssize_t derp_head(const struct derp_frame *f, uint8_t out[DERP_HEAD_MAX])
 {
 	struct derp_header h = {.type = (uint8_t)f->type};

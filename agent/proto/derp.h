@@ -113,6 +113,14 @@ int derp_parse(struct derp_frame *f, enum derp_side receiver,
 	       const struct derp_header *h, const uint8_t *payload);
 
 /*
+ * The frame that a client's input begins with. Returns its length, to be taken
+ * off, with what derp_check() and derp_parse() say in *@err; 0: it is not here
+ * as a whole; -EMSGSIZE: a longer one than a client takes.
+ */
+ssize_t derp_client_next(struct derp_frame *f, const uint8_t *data, size_t n,
+			 int *err);
+
+/*
  * Writes a frame's header and fixed fields; the wire then takes f->data, so
  * that packets are not copied. @f->data_len counts for types that have data and
  * must be 0 for others. PeerPresent is written in its full 51-byte form when it
@@ -167,6 +175,17 @@ ssize_t derp_seal_server_info(const struct derp_server_info *info,
 			      const struct key *client_public,
 			      const uint8_t nonce[DERP_NONCE_LEN],
 			      uint8_t box[DERP_INFO_BOX_MAX]);
+
+/*
+ * The whole ClientInfo frame: what a client logs in with. Returns its length,
+ * -EINVAL as above, or -ENOSPC.
+ */
+#define DERP_LOGIN_MAX (DERP_HEAD_MAX + DERP_INFO_BOX_MAX)
+ssize_t derp_encode_login(const struct derp_client_info *info,
+			  const struct key *client_private,
+			  const struct key *server_public,
+			  const uint8_t nonce[DERP_NONCE_LEN], uint8_t *out,
+			  size_t cap);
 
 /*
  * Opens the box of a parsed frame. Member names match in any case, unknown ones

@@ -187,12 +187,6 @@ static void fail(struct link *l, const char *why)
 	arm(l, RELAYD_MESH_RETRY_MS * MS_NS);
 }
 
-static void put(struct link *l, const struct derp_frame *f)
-{
-	l->hello_len += (size_t)derp_encode(f, l->hello + l->hello_len,
-					    sizeof(l->hello) - l->hello_len);
-}
-
 static void log_in(struct link *l, const struct key *server_key)
 {
 	const struct relayd *server = l->mesh->server;
@@ -200,10 +194,8 @@ static void log_in(struct link *l, const struct key *server_key)
 					 .can_ack_pings = true,
 					 .has_mesh_key = true,
 					 .mesh_key = server->mesh_key };
-	struct derp_frame f = { .type = DERP_CLIENT_INFO,
-				.key = server->public_key };
 	struct derp_frame watch = { .type = DERP_WATCH_CONNS };
-	uint8_t box[DERP_INFO_BOX_MAX];
+	uint8_t nonce[DERP_NONCE_LEN];
 	ssize_t n;
 
 	if (key_equal(server_key, &server->public_key)) {
@@ -213,18 +205,18 @@ static void log_in(struct link *l, const struct key *server_key)
 		l->state = OURSELVES;
 		return;
 	}
-	randombytes_buf(f.nonce, sizeof(f.nonce));
-	n = derp_seal_client_info(&info, &server->private_key, server_key,
-				  f.nonce, box);
+	randombytes_buf(nonce, sizeof(nonce));
+	n = derp_encode_login(&info, &server->private_key, server_key, nonce,
+			      l->hello, sizeof(l->hello));
 	key_wipe(&info.mesh_key);
 	if (n < 0) {
 		fail(l, "a key that is not usable");
 		return;
 	}
-	f.data = box;
-	f.data_len = (size_t)n;
-	put(l, &f);
-	put(l, &watch);
+	l->hello_len = (size_t)n;
+	n = derp_encode(&watch, l->hello + l->hello_len,
+			sizeof(l->hello) - l->hello_len);
+	l->hello_len += (size_t)n;
 	l->state = OPEN;
 	arm(l, RECEIVE_LIMIT);
 	log_info("mesh: connected to %s", l->host);
@@ -286,25 +278,17 @@ static size_t read_head(struct link *l, const uint8_t *data, size_t n)
 static size_t on_read(void *ctx, const uint8_t *data, size_t n)
 {
 	struct link *l = ctx;
-	struct derp_header h;
 	struct derp_frame f;
-	size_t len;
+	ssize_t len;
 	int err;
 
 	if (l->state == UPGRADING)
 		return read_head(l, data, n);
-	if (n < DERP_HEADER_LEN)
-		return 0;
-	derp_header_decode(&h, data);
-	if (derp_check(DERP_CLIENT, &h) == -EMSGSIZE ||
-	    h.len > DERP_FRAME_MAX) {
+	len = derp_client_next(&f, data, n, &err);
+	if (len < 0)
 		fail(l, "a frame over the limit");
+	if (len <= 0)
 		return 0;
-	}
-	len = DERP_HEADER_LEN + h.len;
-	if (n < len)
-		return 0;
-	err = derp_parse(&f, DERP_CLIENT, &h, data + DERP_HEADER_LEN);
 	l->heard = now_ns();
 	if (l->state == GREETING) {
 		if (err || f.type != DERP_SERVER_KEY)
@@ -314,7 +298,7 @@ static size_t on_read(void *ctx, const uint8_t *data, size_t n)
 	} else if (!err) {
 		on_frame(l, &f);
 	}
-	return len;
+	return (size_t)len;
 }
 
 /* As much as fits of the packet that is being written. */

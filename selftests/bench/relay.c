@@ -305,19 +305,14 @@ static void log_in(struct client *c, const struct key *server_key)
 					 .can_ack_pings = true };
 	struct derp_frame home = { .type = DERP_NOTE_PREFERRED,
 				   .preferred = true };
-	struct derp_frame f = { .type = DERP_CLIENT_INFO,
-				.key = c->public_key };
-	uint8_t box[DERP_INFO_BOX_MAX];
+	uint8_t nonce[DERP_NONCE_LEN];
 	ssize_t n;
 
-	randombytes_buf(f.nonce, sizeof(f.nonce));
-	n = derp_seal_client_info(&info, &c->private_key, server_key, f.nonce,
-				  box);
+	randombytes_buf(nonce, sizeof(nonce));
+	n = derp_encode_login(&info, &c->private_key, server_key, nonce,
+			      c->hello, sizeof(c->hello));
 	if (n < 0)
 		die("login", strerror((int)-n));
-	f.data = box;
-	f.data_len = (size_t)n;
-	n = derp_encode(&f, c->hello, sizeof(c->hello));
 	n += derp_encode(&home, c->hello + n, sizeof(c->hello) - (size_t)n);
 	c->hello_len = (size_t)n;
 	c->state = LOGGING_IN;
@@ -356,9 +351,9 @@ static void on_frame(struct client *c, const struct derp_frame *f)
 static size_t on_read(void *ctx, const uint8_t *data, size_t n)
 {
 	struct client *c = ctx;
-	struct derp_header h;
 	struct derp_frame f;
-	int status = 0;
+	int status = 0, err;
+	ssize_t len;
 
 	if (c->state == UPGRADING) {
 		ssize_t head = http_head_parse(data, n, &status);
@@ -369,16 +364,14 @@ static size_t on_read(void *ctx, const uint8_t *data, size_t n)
 			c->state = GREETING;
 		return (size_t)head;
 	}
-	if (n < DERP_HEADER_LEN)
-		return 0;
-	derp_header_decode(&h, data);
-	if (n < DERP_HEADER_LEN + h.len)
-		return 0;
-	if (derp_parse(&f, DERP_CLIENT, &h, data + DERP_HEADER_LEN))
+	len = derp_client_next(&f, data, n, &err);
+	if (len < 0)
+		die("frame", strerror((int)-len));
+	if (len && err)
 		strange++;
-	else
+	else if (len)
 		on_frame(c, &f);
-	return DERP_HEADER_LEN + h.len;
+	return (size_t)len;
 }
 
 static void on_closed(void *ctx, const char *why)

@@ -5,7 +5,7 @@
 #include <event2/event.h>
 #include <stdbool.h>
 
-static void run_limit(evutil_socket_t fd, short what, void *arg)
+static inline void run_limit(evutil_socket_t fd, short what, void *arg)
 {
 	*(bool *)arg = true;
 }

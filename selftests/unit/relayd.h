@@ -202,19 +202,18 @@ static inline void peer_hello(struct peer *p, const struct derp_client_info *inf
 {
 	const struct derp_client_info usual = { .version = DERP_VERSION,
 						.can_ack_pings = true };
-	struct derp_frame f = { .type = DERP_CLIENT_INFO,
-				.key = p->public_key };
-	uint8_t box[DERP_INFO_BOX_MAX];
+	uint8_t nonce[DERP_NONCE_LEN], out[DERP_LOGIN_MAX];
 	ssize_t n;
 
-	randombytes_buf(f.nonce, sizeof(f.nonce));
-	n = derp_seal_client_info(info ? info : &usual, &p->private_key,
-				  &p->core->server.public_key, f.nonce, box);
+	randombytes_buf(nonce, sizeof(nonce));
+	n = derp_encode_login(info ? info : &usual, &p->private_key,
+			      &p->core->server.public_key, nonce, out,
+			      sizeof(out));
 	if (n < 0)
 		abort();
-	f.data = box;
-	f.data_len = (size_t)n;
-	peer_send(p, &f);
+	/* Whatever it says it is. */
+	memcpy(out + DERP_HEADER_LEN, p->public_key.b, KEY_LEN);
+	peer_feed(p, out, (size_t)n);
 }
 
 /* Logged in, with what that says looked at. */

@@ -275,10 +275,10 @@ static SSL *log_in(SSL_CTX *ctx, const struct key *private_key)
 				      "\r\nUpgrade: DERP\r\n"
 				      "Derp-Fast-Start: 1\r\n\r\n";
 	const struct derp_client_info info = { .version = DERP_VERSION };
-	struct derp_frame f = { .type = DERP_CLIENT_INFO };
-	uint8_t box[DERP_INFO_BOX_MAX], out[1024];
+	const uint8_t nonce[DERP_NONCE_LEN] = { 0 };
 	uint64_t accepted = figure(RELAYD_TCP_ACCEPTED);
 	SSL *ssl = SSL_new(ctx);
+	uint8_t out[1024];
 	int fd = dial(), small = 4096;
 	size_t n;
 
@@ -286,14 +286,10 @@ static SSL *log_in(SSL_CTX *ctx, const struct key *private_key)
 	RUN_UNTIL(base, figure(RELAYD_TCP_ACCEPTED) > accepted);
 	fcntl(fd, F_SETFL, 0);
 	SSL_set_fd(ssl, fd);
-	key_public(&f.key, private_key);
-	f.data = box;
-	f.data_len = (size_t)derp_seal_client_info(&info, private_key,
-						   &server->public_key,
-						   f.nonce, box);
 	memcpy(out, request, sizeof(request) - 1);
 	n = sizeof(request) - 1;
-	n += (size_t)derp_encode(&f, out + n, sizeof(out) - n);
+	n += (size_t)derp_encode_login(&info, private_key, &server->public_key,
+				       nonce, out + n, sizeof(out) - n);
 	if (SSL_connect(ssl) != 1 || SSL_write(ssl, out, (int)n) != (int)n)
 		abort();
 	return ssl;

@@ -84,15 +84,11 @@ static bool drain(uint8_t first)
 static size_t client_info(uint8_t *out, size_t cap)
 {
 	const struct derp_client_info info = { .version = DERP_VERSION };
-	struct derp_frame f = { .type = DERP_CLIENT_INFO,
-				.key = in_ws.public_key };
-	uint8_t box[DERP_INFO_BOX_MAX];
+	const uint8_t nonce[DERP_NONCE_LEN] = { 0 };
 
-	f.data_len = (size_t)derp_seal_client_info(
-		&info, &in_ws.private_key, &core.server.public_key, f.nonce,
-		box);
-	f.data = box;
-	return (size_t)derp_encode(&f, out, cap);
+	return (size_t)derp_encode_login(&info, &in_ws.private_key,
+					 &core.server.public_key, nonce, out,
+					 cap);
 }
 
 static size_t packets(uint8_t *out, size_t cap, unsigned int count, size_t len)
