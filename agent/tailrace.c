@@ -11,6 +11,7 @@ const struct cli_command cli_commands[] = {
 	{ "up", "[flags]", "connect, log in if need be", cmd_up },
 	{ "down", "", "disconnect, stay logged in", cmd_down },
 	{ "set", "[flags]", "change preferences", cmd_set },
+	{ "get", "[flags] [name]", "preferences as they are", cmd_get },
 	{ "login", "[flags]", "log in", cmd_login },
 	{ "logout", "", "disconnect and forget the node key", cmd_logout },
 	{ "status", "[flags]", "this node and its peers", cmd_status },
@@ -24,6 +25,7 @@ const struct cli_command cli_commands[] = {
 	{ "metrics", "[print|write]", "figures for Prometheus", cmd_metrics },
 	{ "relay", "[flags]", "serve DERP and STUN", cmd_relay },
 	{ "coord", "<command>", "a coordination server", cmd_coord },
+	{ "wait", "[flags]", "until the node runs", cmd_wait },
 	{ "version", "[flags]", "", cmd_version },
 	{ 0 }
 };

@@ -40,6 +40,8 @@ int cmd_ip(struct cli *c, int argc, char **argv);
 int cmd_netcheck(struct cli *c, int argc, char **argv);
 int cmd_version(struct cli *c, int argc, char **argv);
 int cmd_metrics(struct cli *c, int argc, char **argv);
+int cmd_get(struct cli *c, int argc, char **argv);
+int cmd_wait(struct cli *c, int argc, char **argv);
 int cmd_doctor(struct cli *c, int argc, char **argv);
 int cmd_relay(struct cli *c, int argc, char **argv);
 int cmd_set(struct cli *c, int argc, char **argv);
@@ -87,6 +89,7 @@ struct json_object *cli_status(struct cli *c, bool peers);
 const char *cli_text(struct json_object *o, const char *name);
 int64_t cli_number(struct json_object *o, const char *name);
 bool cli_true(struct json_object *o, const char *name);
+void cli_sleep(unsigned long ms);
 /* To standard output, for people and programs. */
 void cli_print_json(struct json_object *o);
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "cli/cli.h"
 #include "lib/addr.h"
@@ -163,7 +164,7 @@ struct json_object *cli_status(struct cli *c, bool peers)
 	if (cli_request(c, "GET", peers ? "status" : "status?peers=false", NULL,
 			&o))
 		return NULL;
-	if (!o)
+	if (!o && !c->quiet)
 		cli_error("tailraced gave no status");
 	return o;
 }
@@ -183,6 +184,14 @@ int64_t cli_number(struct json_object *o, const char *name)
 bool cli_true(struct json_object *o, const char *name)
 {
 	return json_object_get_boolean(json_member(o, name));
+}
+
+void cli_sleep(unsigned long ms)
+{
+	struct timespec ts = { (time_t)(ms / 1000),
+			       (long)(ms % 1000) * 1000000 };
+
+	nanosleep(&ts, NULL);
 }
 
 void cli_print_json(struct json_object *o)

@@ -19,7 +19,8 @@ static void print_help(const struct flag *flags, const char *command,
 	printf("Usage: tailrace %s%s%s%s\n", command,
 	       flags->name ? " [flags]" : "", *arguments ? " " : "", arguments);
 	for (f = flags; f->name; f++)
-		printf("  --%-20s %s\n", f->name, f->help);
+		if (f->help)
+			printf("  --%-20s %s\n", f->name, f->help);
 }
 
 static struct flag *find(struct flag *flags, const char *name, size_t n)
@@ -72,6 +73,25 @@ static bool parse_lifetime(unsigned long *out, const char *text)
 	return true;
 }
 
+static bool is_bool(const struct flag *f)
+{
+	const struct flag_only *only = f->value;
+
+	return f->kind == FLAG_BOOL ||
+	       (f->kind == FLAG_ONLY && !strcmp(only->value, "false"));
+}
+
+/* "0" is false, too. */
+static bool is_only(const struct flag *f, const char *text)
+{
+	const struct flag_only *only = f->value;
+	bool yes;
+
+	if (is_bool(f))
+		return parse_bool(&yes, text) && !yes;
+	return !strcmp(text, only->value);
+}
+
 static bool parse_value(struct flag *f, const char *text)
 {
 	unsigned long n;
@@ -92,8 +112,24 @@ static bool parse_value(struct flag *f, const char *text)
 		return parse_duration(f->value, text);
 	case FLAG_LIFETIME:
 		return parse_lifetime(f->value, text);
+	case FLAG_ONLY:
+		return is_only(f, text);
+	case FLAG_IGNORED:
+		return true;
 	}
 	return false;
+}
+
+static void explain(const struct flag *f, const char *value)
+{
+	const struct flag_only *only = f->value;
+
+	if (f->kind == FLAG_ONLY && value)
+		cli_error("--%s=%s: %s; leave it out, or say --%s=%s", f->name,
+			  value, only->why, f->name, only->value);
+	else
+		cli_error("--%s: '%s' is not a value for it", f->name,
+			  value ? value : "");
 }
 
 int flags_parse(struct flag *flags, const char *arguments, int argc,
@@ -121,13 +157,12 @@ int flags_parse(struct flag *flags, const char *arguments, int argc,
 		}
 		if (value)
 			value++;
-		else if (f->kind == FLAG_BOOL)
+		else if (is_bool(f))
 			value = "true";
 		else if (i + 1 < argc)
 			value = argv[++i];
 		if (!value || !parse_value(f, value)) {
-			cli_error("--%s: '%s' is not a value for it", f->name,
-				  value ? value : "");
+			explain(f, value);
 			return -1;
 		}
 		f->set = true;

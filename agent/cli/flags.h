@@ -14,13 +14,24 @@ enum flag_kind {
 	FLAG_NUMBER, /* unsigned long */
 	FLAG_DURATION, /* unsigned long of milliseconds; lib/duration.h */
 	FLAG_LIFETIME, /* unsigned long of whole seconds; a century at most */
+	FLAG_ONLY, /* const struct flag_only: no other value is taken */
+	FLAG_IGNORED, /* any text, of no meaning here */
+};
+
+/*
+ * A flag of the tool that operators know whose feature is not here: the value
+ * that says so is accepted, as it means the same.
+ */
+struct flag_only {
+	const char *value; /* "false": then it is a boolean */
+	const char *why; /* of every other one: "there is no SSH server" */
 };
 
 struct flag {
 	const char *name;
 	enum flag_kind kind;
 	void *value;
-	const char *help;
+	const char *help; /* NULL: not shown */
 	bool set; /* was given */
 };
 

@@ -26,29 +26,10 @@ static void print_latencies(struct json_object *r)
 		       (double)json_object_get_int64(ns) / 1e6);
 }
 
-int cmd_netcheck(struct cli *c, int argc, char **argv)
+static void print_report(struct json_object *r)
 {
-	const char *format = "";
-	bool json = false;
-	struct flag flags[] = {
-		{ "format", FLAG_TEXT, &format, "json or json-line", false },
-		{ "json", FLAG_BOOL, &json, "as JSON", false },
-		{ 0 }
-	};
 	char home[16];
-	struct json_object *r;
-	int err;
 
-	err = flags_parse(flags, "", argc, argv);
-	if (err < 0)
-		return err == -2 ? 0 : 2;
-	if (cli_request(c, "GET", "netcheck", NULL, &r))
-		return 1;
-	if (json || !strncmp(format, "json", 4)) {
-		cli_print_json(r);
-		json_object_put(r);
-		return 0;
-	}
 	snprintf(home, sizeof(home), "%d",
 		 (int)cli_number(r, "PreferredDERP"));
 	puts("\nReport:");
@@ -63,6 +44,63 @@ int cmd_netcheck(struct cli *c, int argc, char **argv)
 	printf("\t* Nearest DERP: %s\n",
 	       cli_text(json_member(r, "RegionCode"), home));
 	print_latencies(r);
+}
+
+static int report(struct cli *c, const char *format)
+{
+	struct json_object *r;
+
+	if (cli_request(c, "GET", "netcheck", NULL, &r))
+		return 1;
+	if (!strcmp(format, "json"))
+		cli_print_json(r);
+	else if (*format)
+		puts(json_object_to_json_string_ext(
+			r, JSON_C_TO_STRING_PLAIN |
+				   JSON_C_TO_STRING_NOSLASHESCAPE));
+	else
+		print_report(r);
+	fflush(stdout);
 	json_object_put(r);
 	return 0;
+}
+
+int cmd_netcheck(struct cli *c, int argc, char **argv)
+{
+	static const struct flag_only no_address = {
+		"", "the agent measures from WireGuard's port"
+	};
+	static const struct flag_only no_port = {
+		"0", "the agent measures from WireGuard's port"
+	};
+	bool json = false, verbose = false;
+	unsigned long every = 0;
+	const char *format = "";
+	struct flag flags[] = {
+		{ "every", FLAG_DURATION, &every, "again and again", false },
+		{ "format", FLAG_TEXT, &format, "json or json-line", false },
+		{ "json", FLAG_BOOL, &json, "as JSON", false },
+		{ "verbose", FLAG_BOOL, &verbose, NULL, false },
+		{ "bind-address", FLAG_ONLY, (void *)(uintptr_t)&no_address,
+		  NULL, false },
+		{ "bind-port", FLAG_ONLY, (void *)(uintptr_t)&no_port, NULL,
+		  false },
+		{ 0 }
+	};
+	int err;
+
+	err = flags_parse(flags, "", argc, argv);
+	if (err < 0)
+		return err == -2 ? 0 : 2;
+	if (err < argc)
+		return cli_error("netcheck takes no argument '%s'",
+				 argv[err]) + 1;
+	if (json)
+		format = "json";
+	if (*format && strcmp(format, "json") && strcmp(format, "json-line"))
+		return cli_error("--format takes json or json-line, not '%s'",
+				 format) + 1;
+	for (err = report(c, format); !err && every; err = report(c, format))
+		cli_sleep(every);
+	return err;
 }

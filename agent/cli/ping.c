@@ -97,6 +97,9 @@ static int ping_agent(struct cli *c, const char *ip,
 
 int cmd_ping(struct cli *c, int argc, char **argv)
 {
+	static const struct flag_only no_peerapi = {
+		"false", "there is no peer API to ask"
+	};
 	struct ping_options o = { .count = 10, .timeout = 5000,
 				  .until_direct = true };
 	struct flag flags[] = {
@@ -112,6 +115,8 @@ int cmd_ping(struct cli *c, int argc, char **argv)
 		{ "until-direct", FLAG_BOOL, &o.until_direct,
 		  "stop at a direct answer (true)", false },
 		{ "verbose", FLAG_BOOL, &o.verbose, "say more", false },
+		{ "peerapi", FLAG_ONLY, (void *)(uintptr_t)&no_peerapi, NULL,
+		  false },
 		{ 0 }
 	};
 	bool any = false, direct = false;

@@ -2,6 +2,8 @@
 #ifndef CLI_PREFS_H
 #define CLI_PREFS_H
 
+#include <stdint.h>
+
 #include "cli/flags.h"
 
 struct json_object;
@@ -37,6 +39,29 @@ struct pref_flags {
 	{ "flow-records", FLAG_LIFETIME, &(p)->flow_records,         \
 	  "report each flow that often, 0: not at all", false }
 #define PREF_FLAGS_COUNT 10
+
+/* Their names in the LocalAPI. */
+extern const char *const pref_names[PREF_FLAGS_COUNT];
+
+/* Flags that scripts give to these three for what is not here. */
+extern const struct flag_only only_no_dns, only_no_ssh, only_no_exit_node,
+	only_no_exit, only_no_lan, only_no_connector, only_no_snat,
+	only_no_netfilter, only_no_stateful, only_no_operator, only_no_posture,
+	only_no_update, only_no_web;
+
+#define ONLY(name, which)                                                  \
+	{ name, FLAG_ONLY, (void *)(uintptr_t)&only_##which, NULL, false }
+#define ONLY_FLAGS                                                         \
+	ONLY("accept-dns", no_dns), ONLY("ssh", no_ssh),                    \
+	ONLY("exit-node", no_exit_node),                                    \
+	ONLY("advertise-exit-node", no_exit),                               \
+	ONLY("exit-node-allow-lan-access", no_lan),                         \
+	ONLY("advertise-connector", no_connector),                          \
+	ONLY("snat-subnet-routes", no_snat),                                \
+	ONLY("netfilter-mode", no_netfilter),                               \
+	ONLY("stateful-filtering", no_stateful),                            \
+	ONLY("operator", no_operator), ONLY("report-posture", no_posture),  \
+	{ "accept-risk", FLAG_IGNORED, NULL, NULL, false }
 
 /*
  * Whether what was given in the first PREF_FLAGS_COUNT of @flags is what the

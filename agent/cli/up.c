@@ -4,7 +4,6 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "cli/cli.h"
 #include "cli/flags.h"
@@ -14,14 +13,6 @@
 #include "lib/util.h"
 
 #define POLL_MS 200
-
-static void sleep_ms(unsigned long ms)
-{
-	struct timespec ts = { (time_t)(ms / 1000),
-			       (long)(ms % 1000) * 1000000 };
-
-	nanosleep(&ts, NULL);
-}
 
 /* "file:PATH" names a file that holds the key; NULL after an error. */
 static char *read_auth_key(const char *arg)
@@ -53,8 +44,24 @@ static const char *complaint(struct json_object *status)
 		       "";
 }
 
+/* As scripts read it from the tool they know. */
+static void say_json(const char *state, const char *url)
+{
+	struct json_object *o = json_object_new_object();
+
+	if (*url)
+		json_object_object_add(o, "AuthURL",
+				       json_object_new_string(url));
+	json_object_object_add(o, "BackendState",
+			       json_object_new_string(state));
+	cli_print_json(o);
+	fflush(stdout);
+	json_object_put(o);
+}
+
 /* Until the node runs; prints an auth URL as soon as there is one. */
-static int wait_running(struct cli *c, bool have_key, unsigned long timeout)
+static int wait_running(struct cli *c, bool have_key, unsigned long timeout,
+			bool json)
 {
 	char shown[512] = "";
 	uint64_t start = now_ns();
@@ -71,10 +78,16 @@ static int wait_running(struct cli *c, bool have_key, unsigned long timeout)
 		url = cli_text(s, "AuthURL");
 		if (!strcmp(state, "Running")) {
 			done = 0;
+			if (json)
+				say_json(state, "");
 		} else if (*url && strcmp(url, shown) != 0) {
 			snprintf(shown, sizeof(shown), "%s", url);
-			fprintf(stderr, "\nTo authenticate, visit:\n\n\t%s\n\n",
-				url);
+			if (json)
+				say_json(state, url);
+			else
+				fprintf(stderr,
+					"\nTo authenticate, visit:\n\n\t%s\n\n",
+					url);
 		} else if (have_key && !*url && !strcmp(state, "NeedsLogin") &&
 			   *complaint(s)) {
 			done = cli_error("%s", complaint(s));
@@ -93,7 +106,7 @@ static int wait_running(struct cli *c, bool have_key, unsigned long timeout)
 		json_object_put(s);
 		if (done >= 0)
 			return done;
-		sleep_ms(POLL_MS);
+		cli_sleep(POLL_MS);
 	}
 }
 
@@ -178,7 +191,7 @@ int cmd_up(struct cli *c, int argc, char **argv)
 {
 	const char *auth_key = NULL;
 	unsigned long timeout = 0;
-	bool reset = false, force = false, dns = false;
+	bool reset = false, force = false, json = false, qr = false;
 	struct pref_flags p = { 0 };
 	struct flag flags[] = {
 		PREF_FLAGS(&p),
@@ -189,10 +202,12 @@ int cmd_up(struct cli *c, int argc, char **argv)
 		  "how long to wait, 0: for ever", false },
 		{ "reset", FLAG_BOOL, &reset,
 		  "set what is not given to its default", false },
-		{ "accept-dns", FLAG_BOOL, &dns,
-		  "false: the host's resolver is left alone", false },
 		{ "force-reauth", FLAG_BOOL, &force,
 		  "log in again with a new node key", false },
+		{ "json", FLAG_BOOL, &json, "say what happens as JSON", false },
+		{ "qr", FLAG_BOOL, &qr, NULL, false },
+		{ "qr-format", FLAG_IGNORED, NULL, NULL, false },
+		ONLY_FLAGS,
 		{ 0 }
 	};
 	struct json_object *prefs;
@@ -206,8 +221,6 @@ int cmd_up(struct cli *c, int argc, char **argv)
 		return cli_error("%s takes no argument '%s'", argv[0], argv[n]);
 	if (pref_flags_check(flags))
 		return 2;
-	if (dns)
-		return cli_error("tailrace does not manage the host's DNS: leave --accept-dns out");
 	if (auth_key && *auth_key) {
 		key = read_auth_key(auth_key);
 		if (!key)
@@ -218,7 +231,7 @@ int cmd_up(struct cli *c, int argc, char **argv)
 	if (!err && !key)
 		err = interactive(c, force);
 	if (!err)
-		err = wait_running(c, key != NULL, timeout);
+		err = wait_running(c, key != NULL, timeout, json);
 	if (key)
 		sodium_memzero(key, strlen(key));
 	free(key);

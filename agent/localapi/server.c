@@ -246,6 +246,27 @@ static void patch_prefs(struct localapi *l, struct evhttp_request *req,
 	json_object_put(o);
 }
 
+/* What a client asks before it sends a PATCH; "" is consent. */
+static void post_check_prefs(struct localapi *l, struct evhttp_request *req,
+			     struct evkeyvalq *q)
+{
+	struct json_object *o = body_json(req), *answer;
+	struct prefs scratch;
+	const char *why;
+
+	if (!o)
+		return;
+	prefs_init(&scratch);
+	answer = json_object_new_object();
+	json_object_object_add(
+		answer, "Error",
+		json_object_new_string(
+			prefs_apply(&scratch, o, false, &why) ? why : ""));
+	reply_json(req, answer);
+	prefs_uninit(&scratch);
+	json_object_put(o);
+}
+
 /* Options{AuthKey, UpdatePrefs}: what `up` begins with. */
 static void post_start(struct localapi *l, struct evhttp_request *req,
 		       struct evkeyvalq *q)
@@ -396,6 +417,7 @@ static const struct {
 	{ EVHTTP_REQ_GET, "usermetrics", false, get_metrics },
 	{ EVHTTP_REQ_GET, "prefs", false, get_prefs },
 	{ EVHTTP_REQ_PATCH, "prefs", true, patch_prefs },
+	{ EVHTTP_REQ_POST, "check-prefs", true, post_check_prefs },
 	{ EVHTTP_REQ_POST, "start", true, post_start },
 	{ EVHTTP_REQ_POST, "login-interactive", true, post_login },
 	{ EVHTTP_REQ_POST, "logout", true, post_logout },

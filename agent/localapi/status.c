@@ -79,7 +79,15 @@ static struct json_object *node_json(const struct netmap *nm,
 		    json_from_prefixes(n->primary_routes, n->n_primary_routes));
 	if (n->n_tags)
 		put(o, "Tags", json_from_strings(n->tags, n->n_tags));
+	put(o, "Addrs", NULL);
+	put_string(o, "CurAddr", "");
 	put_string(o, "Relay", region_code(nm, n->home_derp));
+	put_string(o, "PeerRelay", "");
+	put_time(o, "LastWrite", 0);
+	put_time(o, "LastHandshake", 0);
+	put(o, "PeerAPIURL", json_object_new_array());
+	put(o, "TaildropTarget", json_object_new_int(0));
+	put_string(o, "NoFileSharingReason", "tailrace has no Taildrop");
 	put_time(o, "Created", n->created);
 	put_time(o, "LastSeen", n->online > 0 ? 0 : n->last_seen);
 	put_bool(o, "Online", n->online > 0);
@@ -180,6 +188,7 @@ static struct json_object *users_json(const struct netmap *nm)
 		put(u, "ID", json_object_new_int64(p->id));
 		put_string(u, "LoginName", p->login_name);
 		put_string(u, "DisplayName", p->display_name);
+		put_string(u, "ProfilePicURL", "");
 		snprintf(id, sizeof(id), "%lld", (long long)p->id);
 		put(o, id, u);
 	}
@@ -237,6 +246,7 @@ struct json_object *status_json(const struct agent *a,
 	put_string(o, "MagicDNSSuffix", magicdns_suffix(nm->self));
 	put(o, "CurrentTailnet", tailnet_json(nm));
 	put(o, "CertDomains", NULL);
+	put(o, "ClientVersion", NULL);
 	put(o, "User", users_json(nm));
 	list = NULL;
 	if (peers && nm->peers) {

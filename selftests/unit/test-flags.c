@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <stdint.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -9,6 +10,9 @@ static const char *text;
 static bool yes, no;
 static unsigned long number, duration, lifetime;
 
+static const struct flag_only off = { "false", "there is none" };
+static const struct flag_only none = { "0", "it is zero" };
+
 static int parse(const char *line)
 {
 	struct flag flags[] = {
@@ -18,6 +22,9 @@ static int parse(const char *line)
 		{ "c", FLAG_NUMBER, &number, "", false },
 		{ "timeout", FLAG_DURATION, &duration, "", false },
 		{ "life", FLAG_LIFETIME, &lifetime, "", false },
+		{ "off", FLAG_ONLY, (void *)(uintptr_t)&off, NULL, false },
+		{ "none", FLAG_ONLY, (void *)(uintptr_t)&none, NULL, false },
+		{ "any", FLAG_IGNORED, NULL, NULL, false },
 		{ 0 }
 	};
 	static char copy[256];
@@ -38,7 +45,10 @@ static int parse(const char *line)
 int main(void)
 {
 	static const char *const bad[] = {
-		"--none",	  "--text",	 "--yes=maybe",
+		"--what",	  "--text",	 "--yes=maybe",
+		"--off",	  "--off=true",	 "--off=x",
+		"--none",	  "--none=1",	 "--none=",
+		"--any",
 		"--c=-1",	  "--c=1x",	 "--c=99999999999999999999",
 		"--timeout=5",	  "--timeout=x", "--timeout=-1s",
 		"--timeout=9999h", "--c",	 "--textual=1",
@@ -67,6 +77,12 @@ int main(void)
 		       parse("--life=0") == 2 && lifetime == 0,
 	       "lifetimes");
 	tap_ok(parse("--text= x") == 2 && !*text, "an empty value");
+	tap_ok(parse("--off=false --off=0 --none=0 --none 0 --any x --any=") ==
+		       9,
+	       "what is not here, said to be off");
+	tap_ok(parse("--timeout=1h30m --life=1m30s") == 3 &&
+		       duration == 5400000 && lifetime == 90,
+	       "several units");
 	tap_ok(parse("-- --text") == 2, "two dashes end them");
 	tap_ok(parse("- x") == 1, "one dash is an argument");
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
