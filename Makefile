@@ -97,16 +97,18 @@ $B/interop/%: selftests/interop/%.c $(wildcard selftests/unit/*.h) \
 # the kernel's headers.
 SHIM_HEADERS := $(patsubst %,$B/shim/%.h,net/ipv6 crypto/poly1305 \
 	crypto/utils $(addprefix linux/,\
-	bitmap bitops cache jhash jiffies list log2 mm mutex netlink percpu rcupdate \
+	bitmap bitops cache compiler jhash jiffies list log2 math64 mm mutex netlink percpu rcupdate \
 	rhashtable sched seqlock siphash skbuff slab sort spinlock \
 	u64_stats_sync xarray))
 SHIM_SRCS := $(addprefix kmod/,packet.c interval.c ruleset.c classify.c \
-	policy.c hits.c flow.c peer.c filter.c) \
-	selftests/kmod/shim.c selftests/kmod/oracle.c selftests/kmod/world.c \
+	policy.c hits.c flow.c peer.c filter.c strict.c) \
+	selftests/kmod/shim.c selftests/kmod/oracle.c \
+	selftests/kmod/oracle_strict.c selftests/kmod/world.c \
 	selftests/bench/sizes.c
 SHIM_FLAGS := -std=gnu11 -g -Wall -Werror -I$B/shim \
 	-include selftests/kmod/shim.h
 SHIM_DEPS := selftests/kmod/shim.h selftests/kmod/oracle.h \
+	selftests/kmod/oracle_inside.h \
 	selftests/kmod/world.h selftests/kmod/compile.h \
 	selftests/bench/sizes.h $(wildcard kmod/*.h) uapi/tailrace.h
 SHIM_SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
@@ -142,8 +144,8 @@ $B/bench/filter: selftests/bench/filter.c $(SHIM_SRCS) $(SHIM_DEPS) \
 	$(CC) $(SHIM_FLAGS) -O2 -o $@ $< $(SHIM_SRCS)
 
 # static: it runs in the machines of other suites
-build/scenario: $(addprefix selftests/kmod/,scenario.c world.c oracle.c world.h \
-		oracle.h) uapi/tailrace.h
+build/scenario: $(addprefix selftests/kmod/,scenario.c world.c oracle.c \
+		oracle_strict.c world.h oracle.h oracle_inside.h) uapi/tailrace.h
 	@mkdir -p $(@D)
 	$(say) LD $@
 	$(CC) -std=gnu11 -O2 -Wall -Werror -static -o $@ $(filter %.c,$^)

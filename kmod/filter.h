@@ -26,16 +26,22 @@ struct tr_policy;
  *	tr_filter_resize()
  * @jail: flows of jailed peers
  * @expired: the policy is too old to be trusted: everything is dropped
- * @strict: see TAILRACE_DEVICE_STRICT
+ * @strict: 0, or if TAILRACE_DEVICE_STRICT is set the how many-eth time it is
+ * @periods: how often that was
+ * @grace_end: see TR_STRICT_GRACE; by tr_flow_now()
+ * @before: in force when the grace began, if no longer
  * @hits: of the rules of @policy
  * @generation: of @policy, 0 before the first; written by the committer
  */
 struct tr_filter {
 	struct tr_policy __rcu *policy;
 	bool expired;
+	u32 strict;
 	struct tr_flow_table __rcu *flows;
 	struct tr_flow_table *jail;
-	bool strict;
+	u32 periods;
+	u32 grace_end;
+	struct tr_policy __rcu *before;
 	struct tr_hits hits;
 	u32 generation;
 };
@@ -101,7 +107,10 @@ u32 tr_filter_commit(struct tr_filter *filter, struct tr_policy *policy);
 int tr_filter_resize(struct tr_filter *filter, u32 flows,
 		     struct netlink_ext_ack *extack);
 
-/* Turns strictness on or off. As tr_filter_resize(), but cannot fail. */
+/*
+ * Turns strictness (strict.h) on or off; nothing happens if it is so already.
+ * Process context; one change or commit at a time is the caller's business.
+ */
 void tr_filter_set_strict(struct tr_filter *filter, bool strict);
 
 /**

@@ -2,8 +2,11 @@
 #include "flow.h"
 
 #include <linux/cache.h>
+#include <linux/compiler.h>
+#include <linux/in.h>
 #include <linux/jiffies.h>
 #include <linux/log2.h>
+#include <linux/math64.h>
 #include <linux/mm.h>
 #include <linux/random.h>
 #include <linux/sched.h>
@@ -15,25 +18,34 @@
 
 #define WAYS 8
 
+/* Bits of flow.state besides TR_FLOW_TCP_*. */
+#define BY_PEER 0x80 /* a reply flow that the peer began */
+
+/*
+ * @value is the era of a verdict. @epoch is that of strictness in TCP flows
+ * and fragments. @confirmed has no lock: there was another packet.
+ */
 struct flow {
 	struct tr_flow_key key;
-	u64 verdict_era;
+	u64 value;
 	u32 epoch;
 	u32 rule;
+	u32 peer;
 	u8 kind;
+	u8 state;
+	u8 confirmed;
 };
 
 /*
  * A cache line that says which of the bucket's flows is worth reading, or that
- * none is. @tag is 0 for a free slot, else the key's hash. @used is when the
- * flow was last found, in seconds; it wraps, which at worst keeps a dead flow
- * for another round.
+ * none is. @tag is 0 for a free slot, else of the key's hash. @used is when the
+ * flow was last found.
  */
 struct bucket {
 	spinlock_t lock; /* writers of tags and flows */
 	seqcount_spinlock_t seq;
-	u32 tag[WAYS];
-	u16 used[WAYS];
+	u32 used[WAYS];
+	u16 tag[WAYS];
 	u8 hand; /* where the search for a victim starts */
 } ____cacheline_aligned;
 
@@ -49,11 +61,19 @@ struct tr_flow_table {
 	struct flow (*flow)[WAYS];
 };
 
+/* Where a flow was found. */
+struct spot {
+	struct bucket *bucket;
+	struct flow *flow;
+	int way;
+};
+
 struct tr_flow_table *tr_flow_new(u32 max)
 {
 	struct tr_flow_table *table;
 	u32 i, n;
 
+	BUILD_BUG_ON(sizeof(struct flow) != 64);
 	n = roundup_pow_of_two(max_t(u32, max, WAYS)) / WAYS;
 	table = kzalloc(sizeof(*table), GFP_KERNEL_ACCOUNT);
 	if (!table)
@@ -83,9 +103,9 @@ void tr_flow_free(struct tr_flow_table *table)
 	kfree(table);
 }
 
-static u16 now_seconds(void)
+u32 tr_flow_now(void)
 {
-	return (unsigned long)jiffies / HZ;
+	return div_u64(get_jiffies_64(), HZ);
 }
 
 static u32 hash_key(const struct tr_flow_table *table,
@@ -95,27 +115,80 @@ static u32 hash_key(const struct tr_flow_table *table,
 	return hsiphash(key, sizeof(*key), &table->secret);
 }
 
-/* Distinct from the bits that choose the bucket, never 0. */
-static u32 tag_of(u32 hash)
+/* Mostly of other bits than those that choose the bucket, never 0. */
+static u16 tag_of(u32 hash)
 {
-	return hash | 1U << 31;
+	return hash >> 16 | 1U << 15;
 }
 
+/* When not strict. */
 static bool lives(const struct flow *flow, const struct tr_flow_era *era)
 {
 	if (flow->epoch != era->epoch)
 		return false;
-	return flow->kind == TR_FLOW_REPLY || flow->verdict_era == era->verdict;
+	return flow->kind == TR_FLOW_REPLY || flow->value == era->verdict;
 }
 
-static enum tr_flow_kind look_up_here(struct tr_flow_table *table,
-				      const struct tr_flow_key *key,
-				      const struct tr_flow_era *era, u32 *rule,
-				      u16 **used)
+static u32 tcp_idle_max(const struct flow *flow)
 {
-	u32 hash = hash_key(table, key), tag = tag_of(hash);
+	const u8 fins = TR_FLOW_TCP_FIN_IN | TR_FLOW_TCP_FIN_OUT;
+	u8 state = READ_ONCE(flow->state);
+
+	if (state & TR_FLOW_TCP_RST)
+		return TR_FLOW_TCP_RESET;
+	if ((state & fins) == fins)
+		return TR_FLOW_TCP_CLOSED;
+	return READ_ONCE(flow->confirmed) ? TR_FLOW_TCP_IDLE :
+					    TR_FLOW_TCP_OPENING;
+}
+
+/* What a flow that was used so many seconds ago is to the strict. */
+static enum tr_flow_kind strict_kind(const struct flow *flow, u32 idle,
+				     const struct tr_flow_era *era)
+{
+	bool stale = flow->kind == TR_FLOW_REPLY ?
+			     flow->state & BY_PEER :
+			     era->verdict && flow->value != era->verdict;
+
+	if (flow->key.proto == IPPROTO_TCP) {
+		if (flow->epoch != era->strict || idle > tcp_idle_max(flow))
+			return TR_FLOW_FREE;
+	} else if (flow->kind == TR_FLOW_FRAGMENT) {
+		return flow->epoch == era->strict &&
+				       idle <= TR_FLOW_FRAGMENT_IDLE ?
+			       TR_FLOW_FRAGMENT :
+			       TR_FLOW_FREE;
+	} else if (stale) {
+		return idle > TR_FLOW_KEPT ? TR_FLOW_FREE : TR_FLOW_STALE;
+	} else if (flow->kind == TR_FLOW_REPLY && flow->epoch != era->epoch) {
+		return TR_FLOW_FREE;
+	}
+	return stale ? TR_FLOW_STALE : flow->kind;
+}
+
+/* Whether a slot that has a flow may go to another at once. */
+static bool is_dead(const struct flow *flow, u32 idle,
+		    const struct tr_flow_era *era)
+{
+	if (era->strict)
+		return strict_kind(flow, idle, era) == TR_FLOW_FREE;
+	if (flow->key.proto == IPPROTO_TCP || flow->kind == TR_FLOW_FRAGMENT)
+		return true;
+	if (!era->verdict)
+		return flow->epoch != era->epoch;
+	return !lives(flow, era);
+}
+
+/* @strict is a constant of the caller, and the choice free. */
+static __always_inline enum tr_flow_kind
+look_up_here(struct tr_flow_table *table, const struct tr_flow_key *key,
+	     const struct tr_flow_era *era, bool strict, u32 now,
+	     struct tr_flow_found *found, struct spot *at)
+{
+	u32 hash = hash_key(table, key);
 	struct bucket *b = &table->bucket[hash & table->mask];
-	const struct flow *flow = table->flow[hash & table->mask];
+	struct flow *flow = table->flow[hash & table->mask];
+	u16 tag = tag_of(hash);
 	enum tr_flow_kind kind;
 	unsigned int seq;
 	int i;
@@ -128,43 +201,69 @@ static enum tr_flow_kind look_up_here(struct tr_flow_table *table,
 				continue;
 			if (memcmp(&flow[i].key, key, sizeof(*key)))
 				continue;
-			if (lives(&flow[i], era)) {
+			if (strict)
+				kind = strict_kind(&flow[i],
+						   now - READ_ONCE(b->used[i]),
+						   era);
+			else if (lives(&flow[i], era))
 				kind = flow[i].kind;
-				*rule = flow[i].rule;
-				*used = &b->used[i];
-			}
+			found->rule = flow[i].rule;
+			if (strict)
+				found->value = flow[i].value;
 			break;
 		}
 	} while (read_seqcount_retry(&b->seq, seq));
+	*at = (struct spot){ b, &flow[i], i };
 	return kind;
 }
 
-/* *@used is where it says when the flow was last found. */
-static enum tr_flow_kind look_up(struct tr_flow_table *table,
-				 const struct tr_flow_key *key,
-				 const struct tr_flow_era *era, u32 *rule,
-				 u16 **used)
+/* @at is valid unless there is no flow. */
+static __always_inline enum tr_flow_kind
+look_up(struct tr_flow_table *table, const struct tr_flow_key *key,
+	const struct tr_flow_era *era, bool strict, u32 now,
+	struct tr_flow_found *found, struct spot *at)
 {
-	enum tr_flow_kind kind = look_up_here(table, key, era, rule, used);
 	struct tr_flow_table *old;
+	enum tr_flow_kind kind;
 
+	kind = look_up_here(table, key, era, strict, now, found, at);
 	if (kind != TR_FLOW_FREE)
 		return kind;
 	old = READ_ONCE(table->old);
-	return old ? look_up_here(old, key, era, rule, used) : kind;
+	if (!old)
+		return kind;
+	return look_up_here(old, key, era, strict, now, found, at);
+}
+
+/*
+ * Mostly a read, so that CPUs do not fight for the line. A new flow's time lies
+ * in the past, so that its second packet confirms it here.
+ */
+static void touch(const struct spot *at, u32 now, bool confirm)
+{
+	u32 *used = &at->bucket->used[at->way];
+
+	if (READ_ONCE(*used) == now)
+		return;
+	WRITE_ONCE(*used, now);
+	if (confirm)
+		WRITE_ONCE(at->flow->confirmed, 1);
 }
 
 enum tr_flow_kind tr_flow_find(struct tr_flow_table *table,
 			       const struct tr_flow_key *key,
 			       const struct tr_flow_era *era, u32 *rule)
 {
-	u16 now = now_seconds(), *used;
+	struct tr_flow_found found;
+	u32 now = tr_flow_now();
 	enum tr_flow_kind kind;
+	struct spot at;
 
-	kind = look_up(table, key, era, rule, &used);
-	/* Mostly a read, so that CPUs do not fight for the line. */
-	if (kind != TR_FLOW_FREE && READ_ONCE(*used) != now)
-		WRITE_ONCE(*used, now);
+	kind = look_up(table, key, era, false, now, &found, &at);
+	if (kind != TR_FLOW_FREE) {
+		*rule = found.rule;
+		touch(&at, now, true);
+	}
 	return kind;
 }
 
@@ -172,38 +271,116 @@ enum tr_flow_kind tr_flow_peek(struct tr_flow_table *table,
 			       const struct tr_flow_key *key,
 			       const struct tr_flow_era *era, u32 *rule)
 {
-	u16 *used;
+	struct tr_flow_found found;
+	enum tr_flow_kind kind;
+	struct spot at;
 
-	return look_up(table, key, era, rule, &used);
+	kind = look_up(table, key, era, false, 0, &found, &at);
+	if (kind != TR_FLOW_FREE)
+		*rule = found.rule;
+	return kind;
+}
+
+enum tr_flow_kind tr_flow_track(struct tr_flow_table *table,
+				const struct tr_flow_key *key,
+				const struct tr_flow_era *era,
+				enum tr_flow_use use,
+				struct tr_flow_found *found)
+{
+	u32 now = tr_flow_now();
+	enum tr_flow_kind kind;
+	struct spot at;
+
+	kind = look_up(table, key, era, true, now, found, &at);
+	if (kind != TR_FLOW_FREE && use != TR_FLOW_ASK)
+		touch(&at, now, use == TR_FLOW_IN);
+	return kind;
+}
+
+/* A flow that we began ourselves. */
+static bool is_ours(const struct flow *flow)
+{
+	return flow->kind == TR_FLOW_REPLY && !(flow->state & BY_PEER);
+}
+
+/* Whether little is lost with a living flow. */
+static bool is_cheap(const struct flow *flow, u32 idle,
+		     const struct tr_flow_era *era)
+{
+	if (flow->kind == TR_FLOW_VERDICT && !era->strict)
+		return true;
+	if (!READ_ONCE(flow->confirmed))
+		return true;
+	return flow->key.proto != IPPROTO_TCP && idle > TR_FLOW_KEPT;
 }
 
 /*
- * The slot for a new flow: a free or dead one, else the least recently used
- * verdict, else, for a reply, the least recently used reply. -1: none. The
- * hand goes round, so that of equals the newest goes last.
+ * How readily slot @i gives way to a flow of @peer, less being sooner; U64_MAX:
+ * not at all. @mine: he has one in the bucket.
+ */
+static u64 price(const struct bucket *b, const struct flow *flow, int i,
+		 const struct tr_flow_era *era, bool ours, u32 peer, bool mine,
+		 u32 now)
+{
+	u32 idle = now - READ_ONCE(b->used[i]);
+	int k, share = 0;
+	u64 level;
+
+	for (k = 0; k < WAYS; k++)
+		share += flow[k].peer == flow[i].peer;
+	if (is_ours(&flow[i]) && !ours)
+		return U64_MAX;
+	if (is_cheap(&flow[i], idle, era))
+		level = is_ours(&flow[i]) ? 1 : 0;
+	else if (flow[i].peer == peer)
+		level = is_ours(&flow[i]) ? 3 : 2;
+	else if (!mine && share >= WAYS / 2)
+		level = 4;
+	else if (ours)
+		level = 5;
+	else
+		return U64_MAX;
+	return level << 40 | (u64)(WAYS - share) << 32 | (u32)~idle;
+}
+
+/*
+ * The slot for a new flow: a free one, the longest dead one, the cheapest. -1:
+ * none. The hand goes round, so that of equals the newest goes last.
  */
 static int choose_slot(struct bucket *b, const struct flow *flow,
-		       const struct tr_flow_era *era, enum tr_flow_kind kind,
+		       const struct tr_flow_era *era, bool ours, u32 peer,
 		       bool *evicted)
 {
-	int i, k, victim, verdict = -1, reply = -1;
-	u16 now = now_seconds();
+	u32 now = tr_flow_now(), longest = 0;
+	int i, k, victim = -1;
+	u64 least = U64_MAX;
+	bool mine = false;
 
 	*evicted = false;
+	for (i = 0; i < WAYS; i++) {
+		u32 idle = now - READ_ONCE(b->used[i]);
+
+		if (!b->tag[i])
+			return i;
+		if (is_dead(&flow[i], idle, era) &&
+		    (victim < 0 || idle > longest)) {
+			victim = i;
+			longest = idle;
+		}
+		mine |= flow[i].peer == peer;
+	}
+	if (victim >= 0)
+		return victim;
 	for (k = 0; k < WAYS; k++) {
-		int *oldest;
+		u64 p;
 
 		i = (b->hand + k) % WAYS;
-		if (!b->tag[i] || !lives(&flow[i], era))
-			return i;
-		oldest = flow[i].kind == TR_FLOW_REPLY ? &reply : &verdict;
-		if (*oldest < 0 || (u16)(now - b->used[i]) >
-					   (u16)(now - b->used[*oldest]))
-			*oldest = i;
+		p = price(b, flow, i, era, ours, peer, mine, now);
+		if (p < least) {
+			least = p;
+			victim = i;
+		}
 	}
-	victim = verdict;
-	if (victim < 0 && kind == TR_FLOW_REPLY)
-		victim = reply;
 	if (victim < 0)
 		return -1;
 	b->hand = (victim + 1) % WAYS;
@@ -211,109 +388,203 @@ static int choose_slot(struct bucket *b, const struct flow *flow,
 	return victim;
 }
 
-static int slot_of(const struct bucket *b, const struct flow *flow, u32 tag,
+/* The bucket's lock is held. */
+static int slot_of(const struct bucket *b, const struct flow *flow, u16 tag,
 		   const struct tr_flow_key *key)
 {
 	int i;
 
 	for (i = 0; i < WAYS; i++)
 		if (b->tag[i] == tag && !memcmp(&flow[i].key, key, sizeof(*key)))
-			break;
-	return i;
+			return i;
+	return -1;
+}
+
+/* Slot @i, or if negative one that is to be found, gets the flow @from. */
+static enum tr_flow_added place(struct bucket *b, struct flow *flow, u16 tag,
+				const struct tr_flow_era *era, int i,
+				const struct flow *from, u32 used)
+{
+	bool evicted = false;
+
+	if (i < 0)
+		i = choose_slot(b, flow, era, is_ours(from), from->peer,
+				&evicted);
+	if (i < 0)
+		return TR_FLOW_REFUSED;
+	write_seqcount_begin(&b->seq);
+	b->tag[i] = tag;
+	WRITE_ONCE(b->used[i], used);
+	flow[i] = *from;
+	write_seqcount_end(&b->seq);
+	return evicted ? TR_FLOW_EVICTED : TR_FLOW_ADDED;
+}
+
+/* Bring @from to the table, unless it is there. */
+static void carry_over(struct tr_flow_table *table, const struct flow *from,
+		       u32 used, const struct tr_flow_era *era)
+{
+	u32 hash = hash_key(table, &from->key);
+	struct bucket *b = &table->bucket[hash & table->mask];
+	struct flow *flow = table->flow[hash & table->mask];
+	u16 tag = tag_of(hash);
+
+	spin_lock_bh(&b->lock);
+	if (slot_of(b, flow, tag, &from->key) < 0)
+		place(b, flow, tag, era, -1, from, used);
+	spin_unlock_bh(&b->lock);
+}
+
+/* What is known of a flow had better be here before it is changed. */
+static void fetch(struct tr_flow_table *table, const struct tr_flow_key *key,
+		  const struct tr_flow_era *era)
+{
+	struct tr_flow_table *old = READ_ONCE(table->old);
+	struct flow *flow, copy;
+	struct bucket *b;
+	u32 hash, used;
+	int i;
+
+	if (!old)
+		return;
+	hash = hash_key(old, key);
+	b = &old->bucket[hash & old->mask];
+	flow = old->flow[hash & old->mask];
+	spin_lock_bh(&b->lock);
+	i = slot_of(b, flow, tag_of(hash), key);
+	if (i >= 0) {
+		copy = flow[i];
+		used = READ_ONCE(b->used[i]);
+	}
+	spin_unlock_bh(&b->lock);
+	if (i >= 0)
+		carry_over(table, &copy, used, era);
 }
 
 enum tr_flow_added tr_flow_add(struct tr_flow_table *table,
 			       const struct tr_flow_key *key,
 			       const struct tr_flow_era *era,
-			       enum tr_flow_kind kind, u32 rule)
+			       enum tr_flow_kind kind, u32 rule, u32 peer)
 {
-	u32 hash = hash_key(table, key), tag = tag_of(hash);
+	u32 hash = hash_key(table, key);
 	struct bucket *b = &table->bucket[hash & table->mask];
 	struct flow *flow = table->flow[hash & table->mask];
-	enum tr_flow_added ret = TR_FLOW_ADDED;
-	bool evicted = false;
+	enum tr_flow_added ret = TR_FLOW_KNOWN;
+	struct flow new = { .key = *key,
+			    .value = era->verdict,
+			    .epoch = era->epoch,
+			    .rule = rule,
+			    .peer = peer,
+			    .kind = kind };
+	u16 tag = tag_of(hash);
 	int i;
 
+	fetch(table, key, era);
 	spin_lock_bh(&b->lock);
 	i = slot_of(b, flow, tag, key);
-	if (i == WAYS) {
-		i = choose_slot(b, flow, era, kind, &evicted);
-		if (i < 0) {
-			ret = TR_FLOW_REFUSED;
-			goto out;
-		}
-		if (evicted)
-			ret = TR_FLOW_EVICTED;
-	} else if (lives(&flow[i], era) &&
-		   (flow[i].kind == TR_FLOW_REPLY || flow[i].kind == kind)) {
-		ret = TR_FLOW_KNOWN;
+	if (i >= 0 && lives(&flow[i], era) &&
+	    (flow[i].kind == TR_FLOW_REPLY || flow[i].kind == kind))
 		goto out;
-	}
-	write_seqcount_begin(&b->seq);
-	b->tag[i] = tag;
-	b->used[i] = now_seconds();
-	flow[i] = (struct flow){ .key = *key,
-				 .verdict_era = era->verdict,
-				 .epoch = era->epoch,
-				 .rule = rule,
-				 .kind = kind };
-	write_seqcount_end(&b->seq);
+	/* Nobody asks for that now, but strictness may be turned on. */
+	if (i >= 0 && kind == TR_FLOW_REPLY && !is_ours(&flow[i]))
+		new.state = BY_PEER;
+	ret = place(b, flow, tag, era, i, &new, tr_flow_now() - 1);
 out:
 	spin_unlock_bh(&b->lock);
 	return ret;
 }
 
-void tr_flow_succeed(struct tr_flow_table *table, struct tr_flow_table *old)
+enum tr_flow_added tr_flow_open(struct tr_flow_table *table,
+				const struct tr_flow_key *key,
+				const struct tr_flow_era *era,
+				const struct tr_flow_opening *opening)
 {
-	table->old = old;
-}
-
-/* Bring @from to the table, unless it is there. */
-static void carry_over(struct tr_flow_table *table, const struct flow *from,
-		       u16 used)
-{
-	const struct tr_flow_era era = { from->epoch, from->verdict_era };
-	u32 hash = hash_key(table, &from->key), tag = tag_of(hash);
+	u32 hash = hash_key(table, key), now = tr_flow_now();
 	struct bucket *b = &table->bucket[hash & table->mask];
 	struct flow *flow = table->flow[hash & table->mask];
-	bool evicted;
+	bool strict_epoch = key->proto == IPPROTO_TCP ||
+			    opening->kind == TR_FLOW_FRAGMENT;
+	struct flow new = {
+		.key = *key,
+		.value = opening->kind == TR_FLOW_FRAGMENT ? opening->value :
+							     era->verdict,
+		.epoch = strict_epoch ? era->strict : era->epoch,
+		.rule = opening->rule,
+		.peer = opening->peer,
+		.kind = opening->kind,
+		.state = opening->tcp & ~TR_FLOW_TCP_SYN,
+	};
+	enum tr_flow_added ret;
+	u16 tag = tag_of(hash);
 	int i;
 
+	fetch(table, key, era);
 	spin_lock_bh(&b->lock);
-	if (slot_of(b, flow, tag, &from->key) < WAYS)
-		goto out;
-	i = choose_slot(b, flow, &era, from->kind, &evicted);
-	if (i < 0)
-		goto out;
-	write_seqcount_begin(&b->seq);
-	b->tag[i] = tag;
-	b->used[i] = used;
-	flow[i] = *from;
-	write_seqcount_end(&b->seq);
+	i = slot_of(b, flow, tag, key);
+	if (i >= 0 && !(opening->tcp & TR_FLOW_TCP_SYN) &&
+	    strict_kind(&flow[i], now - b->used[i], era) != TR_FLOW_FREE) {
+		ret = TR_FLOW_KNOWN;
+		if (is_ours(&flow[i]) || opening->kind == TR_FLOW_REPLY)
+			goto out;
+		new.confirmed = READ_ONCE(flow[i].confirmed);
+		new.state |= flow[i].state & ~BY_PEER;
+		place(b, flow, tag, era, i, &new, now);
+	} else {
+		ret = place(b, flow, tag, era, i, &new, now - 1);
+	}
 out:
+	spin_unlock_bh(&b->lock);
+	return ret;
+}
+
+void tr_flow_close(struct tr_flow_table *table, const struct tr_flow_key *key,
+		   const struct tr_flow_era *era, u8 tcp)
+{
+	u32 hash = hash_key(table, key);
+	struct bucket *b = &table->bucket[hash & table->mask];
+	struct flow *flow = table->flow[hash & table->mask];
+	int i;
+
+	fetch(table, key, era);
+	spin_lock_bh(&b->lock);
+	i = slot_of(b, flow, tag_of(hash), key);
+	if (i >= 0)
+		WRITE_ONCE(flow[i].state, flow[i].state | tcp);
 	spin_unlock_bh(&b->lock);
 }
 
-void tr_flow_take_over(struct tr_flow_table *table, u32 epoch)
+void tr_flow_succeed(struct tr_flow_table *table, struct tr_flow_table *old)
+{
+	table->old = old;
+	/* A bucket's flows then go to buckets that get no others'. */
+	table->secret = old->secret;
+}
+
+void tr_flow_take_over(struct tr_flow_table *table,
+		       const struct tr_flow_era *era)
 {
 	struct tr_flow_table *old = table->old;
-	u32 i;
+	u32 i, used;
 	int k;
 
-	/* Nobody writes to the old table but for when a flow was used. */
+	/* Nobody writes to the old table but when a flow was used. */
 	for (i = 0; i <= old->mask; i++) {
 		const struct bucket *b = &old->bucket[i];
 
-		for (k = 0; k < WAYS; k++)
-			if (b->tag[k] && old->flow[i][k].epoch == epoch)
-				carry_over(table, &old->flow[i][k],
-					   READ_ONCE(b->used[k]));
+		for (k = 0; k < WAYS; k++) {
+			const struct flow *flow = &old->flow[i][k];
+
+			used = READ_ONCE(b->used[k]);
+			if (b->tag[k] &&
+			    !is_dead(flow, tr_flow_now() - used, era))
+				carry_over(table, flow, used, era);
+		}
 		cond_resched();
 	}
 	WRITE_ONCE(table->old, NULL);
 }
 
-u32 tr_flow_count(struct tr_flow_table *table, u32 epoch)
+u32 tr_flow_count(struct tr_flow_table *table, const struct tr_flow_era *era)
 {
 	u32 i, n = 0;
 	int k;
@@ -323,7 +594,10 @@ u32 tr_flow_count(struct tr_flow_table *table, u32 epoch)
 
 		spin_lock_bh(&b->lock);
 		for (k = 0; k < WAYS; k++)
-			n += b->tag[k] && table->flow[i][k].epoch == epoch;
+			n += b->tag[k] &&
+			     !is_dead(&table->flow[i][k],
+				      tr_flow_now() - READ_ONCE(b->used[k]),
+				      era);
 		spin_unlock_bh(&b->lock);
 		cond_resched();
 	}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * A bounded table of flows: set-associative, all memory taken at creation.
- * Lookups take no lock; an insertion takes its bucket's. A full bucket loses
- * its least recently used flow.
+ * Lookups take no lock; an insertion takes its bucket's. Who needs room in a
+ * full bucket gets it from whoever has most there, see tr_flow_add().
  */
 #ifndef _TR_FLOW_H
 #define _TR_FLOW_H
@@ -13,6 +13,21 @@
 struct tr_flow_table;
 
 #define TR_FLOW_MAX_DEFAULT 262144
+
+/*
+ * How long a flow that is idle exists, in seconds; see tr_flow_track(). UDP
+ * and whatever else has no end of its own do until their place is needed.
+ */
+#define TR_FLOW_TCP_IDLE 86400
+#define TR_FLOW_TCP_OPENING 120 /* until the opener's second packet */
+#define TR_FLOW_TCP_CLOSED 120 /* both have sent FIN */
+#define TR_FLOW_TCP_RESET 10
+#define TR_FLOW_FRAGMENT_IDLE 30
+/*
+ * How long a silent flow is worth keeping in a full bucket, and is remembered
+ * as the peer's when its verdict no longer holds.
+ */
+#define TR_FLOW_KEPT 180
 
 /* An inbound packet's addresses and ports. Every byte counts: no padding. */
 struct tr_flow_key {
@@ -31,18 +46,25 @@ enum tr_flow_kind {
 	TR_FLOW_REPLY,
 	/*
 	 * A rule's verdict, valid for one stamp. Never takes the place of a
-	 * reply flow, so no peer can push our own flows out.
+	 * reply flow that we began, so no peer can push our own flows out.
 	 */
 	TR_FLOW_VERDICT,
+	/* Strict: the peer's flow, but what was said of it may have changed. */
+	TR_FLOW_STALE,
+	/* Strict: of which flow a fragmented packet is. */
+	TR_FLOW_FRAGMENT,
 };
 
 /**
  * struct tr_flow_era - what is valid now
- * @epoch: of the whole table; a flow of another epoch does not exist
- * @verdict: a verdict found under another one does not exist
+ * @epoch: of the whole table; a reply flow of another epoch does not exist
+ * @strict: 0, or the epoch of strictness, of which TCP flows and fragments
+ *	have to be
+ * @verdict: a verdict found under another one does not hold; 0: any does
  */
 struct tr_flow_era {
 	u32 epoch;
+	u32 strict;
 	u64 verdict;
 };
 
@@ -59,7 +81,7 @@ void tr_flow_free(struct tr_flow_table *table);
  * tr_flow_find() - look up an inbound packet's flow and mark it used
  * @table: table
  * @key: of the packet
- * @era: now
+ * @era: now, not strict
  * @rule: slot (struct tr_hits) of the rule behind a verdict
  *
  * Lock-free; any context that tr_flow_add() may run in.
@@ -80,23 +102,107 @@ enum tr_flow_added {
 	TR_FLOW_KNOWN, /* it was there */
 	TR_FLOW_ADDED,
 	TR_FLOW_EVICTED, /* added in the place of a living one */
-	TR_FLOW_REFUSED, /* a verdict, and the bucket is full of replies */
+	TR_FLOW_REFUSED, /* there was no room */
 };
 
 /**
  * tr_flow_add() - insert a flow
  * @table: table
  * @key: of the inbound direction
- * @era: now
+ * @era: now, not strict
  * @kind: TR_FLOW_REPLY or TR_FLOW_VERDICT
  * @rule: slot (struct tr_hits) of the rule behind a verdict
+ * @peer: id, 0 for none: whom the place is charged to
+ *
+ * In a full bucket these go first, each time of the peer that has most there
+ * and then the least recently used: mere verdicts; flows of one packet and
+ * those that have been silent for TR_FLOW_KEPT; @peer's own. Another's living
+ * flow goes only when @peer has none in the bucket and the other has half of
+ * it, and ours only for a TR_FLOW_REPLY.
  *
  * Softirq or process context. Does not allocate.
  */
 enum tr_flow_added tr_flow_add(struct tr_flow_table *table,
 			       const struct tr_flow_key *key,
 			       const struct tr_flow_era *era,
-			       enum tr_flow_kind kind, u32 rule);
+			       enum tr_flow_kind kind, u32 rule, u32 peer);
+
+/* For whom tr_flow_track() asks. */
+enum tr_flow_use {
+	TR_FLOW_ASK, /* nobody: the flow stays as little used as it is */
+	TR_FLOW_OUT, /* a packet to the peer */
+	TR_FLOW_IN, /* a packet from him: it proves that the flow lives */
+};
+
+/**
+ * struct tr_flow_found - what there is about a flow
+ * @rule: slot of the rule behind a TR_FLOW_VERDICT
+ * @value: as given to tr_flow_open()
+ */
+struct tr_flow_found {
+	u32 rule;
+	u64 value;
+};
+
+/**
+ * tr_flow_track() - what tr_flow_find() is when strict
+ * @table: table
+ * @key: of the inbound direction
+ * @era: now, strict
+ * @use: by what
+ * @found: filled in unless there is no flow
+ *
+ * Knows TCP, and whose a flow is: what the peer has opened is
+ * TR_FLOW_VERDICT or TR_FLOW_STALE, even when replies to it were entered
+ * before it was strict. Context as tr_flow_find().
+ */
+enum tr_flow_kind tr_flow_track(struct tr_flow_table *table,
+				const struct tr_flow_key *key,
+				const struct tr_flow_era *era,
+				enum tr_flow_use use,
+				struct tr_flow_found *found);
+
+/* Bits of tr_flow_opening.tcp. */
+#define TR_FLOW_TCP_SYN 0x1 /* opens it anew, whatever there was */
+#define TR_FLOW_TCP_FIN_IN 0x2
+#define TR_FLOW_TCP_FIN_OUT 0x4
+#define TR_FLOW_TCP_RST 0x8
+
+/**
+ * struct tr_flow_opening - a flow to be entered
+ * @kind: TR_FLOW_REPLY, TR_FLOW_VERDICT or TR_FLOW_FRAGMENT
+ * @tcp: bits TR_FLOW_TCP_*
+ * @rule: slot of the rule behind a verdict
+ * @peer: as for tr_flow_add()
+ * @value: of a TR_FLOW_FRAGMENT
+ */
+struct tr_flow_opening {
+	enum tr_flow_kind kind;
+	u8 tcp;
+	u32 rule;
+	u32 peer;
+	u64 value;
+};
+
+/**
+ * tr_flow_open() - what tr_flow_add() is when strict
+ * @table: table
+ * @key: of the inbound direction
+ * @era: now, strict
+ * @opening: what to enter
+ *
+ * A flow that is known stays whose it is, and a TR_FLOW_VERDICT renews it if
+ * it is the peer's; TR_FLOW_TCP_SYN enters it as a new one. Room is made as
+ * by tr_flow_add(), but verdicts are flows like others. Context as there.
+ */
+enum tr_flow_added tr_flow_open(struct tr_flow_table *table,
+				const struct tr_flow_key *key,
+				const struct tr_flow_era *era,
+				const struct tr_flow_opening *opening);
+
+/* Note the end of a TCP flow: @tcp are bits TR_FLOW_TCP_*. As tr_flow_add(). */
+void tr_flow_close(struct tr_flow_table *table, const struct tr_flow_key *key,
+		   const struct tr_flow_era *era, u8 tcp);
 
 /**
  * tr_flow_succeed() - prepare a table to take another's place
@@ -109,14 +215,19 @@ void tr_flow_succeed(struct tr_flow_table *table, struct tr_flow_table *old);
 /**
  * tr_flow_take_over() - carry the flows over from the old table
  * @table: in use instead of the old one everywhere
- * @epoch: flows of others stay behind
+ * @era: now; what does not live in it stays behind
  *
- * A grace period later the old table may be freed. Process context.
+ * In a larger table all find room that nobody else has taken. A grace period
+ * later the old one may be freed. Process context.
  */
-void tr_flow_take_over(struct tr_flow_table *table, u32 epoch);
+void tr_flow_take_over(struct tr_flow_table *table,
+		       const struct tr_flow_era *era);
 
-/* Flows that live in @epoch. Walks the table; process context. */
-u32 tr_flow_count(struct tr_flow_table *table, u32 epoch);
+/* Flows that live in @era. Walks the table; process context. */
+u32 tr_flow_count(struct tr_flow_table *table, const struct tr_flow_era *era);
 u32 tr_flow_max(const struct tr_flow_table *table);
+
+/* Seconds of an unspecified start, what flows age by. Any context. */
+u32 tr_flow_now(void);
 
 #endif

@@ -179,9 +179,12 @@ static void parse4(const struct sk_buff *skb, u32 off, struct tr_packet *pkt)
 			pkt->proto = TR_PROTO_FRAGMENT;
 		return;
 	}
-	/* TSMP has no use for fragments. */
-	if (iph->protocol == TR_PROTO_TSMP && fragment & 0x2000)
-		return;
+	if (fragment & 0x2000) {
+		/* TSMP has no use for fragments. */
+		if (iph->protocol == TR_PROTO_TSMP)
+			return;
+		pkt->fragmented = true;
+	}
 	parse_transport(skb, pkt, iph->protocol);
 }
 
@@ -203,6 +206,7 @@ static void parse_fragment6(const struct sk_buff *skb, struct tr_packet *pkt)
 			pkt->proto = TR_PROTO_FRAGMENT;
 		return;
 	}
+	pkt->fragmented = ntohs(fh->offset) & 1;
 	pkt->l4_off += sizeof(buf);
 	pkt->l4_len -= sizeof(buf);
 	parse_transport(skb, pkt, fh->next);
@@ -253,7 +257,7 @@ void tr_packet_parse(const struct sk_buff *skb, struct tr_packet *pkt)
 	const u8 *version;
 	u8 buf;
 
-	*pkt = (struct tr_packet){ .proto = TR_PROTO_UNKNOWN };
+	*pkt = (struct tr_packet){ .proto = TR_PROTO_UNKNOWN, .skb = skb };
 	pkt->len = skb->len - off;
 	version = skb_header_pointer(skb, off, 1, &buf);
 	if (!version)
@@ -266,4 +270,144 @@ void tr_packet_parse(const struct sk_buff *skb, struct tr_packet *pkt)
 		parse6(skb, off, pkt);
 		break;
 	}
+}
+
+bool tr_packet_fragment_id(const struct tr_packet *pkt, u32 *id)
+{
+	u32 off = pkt->skb ? skb_network_offset(pkt->skb) : 0;
+	const void *h;
+	u8 buf[20];
+
+	if (!pkt->skb)
+		return false;
+	if (pkt->family == AF_INET) {
+		h = skb_header_pointer(pkt->skb, off, sizeof(struct iphdr),
+				       buf);
+		if (h)
+			*id = ntohs(((const struct iphdr *)h)->id);
+	} else {
+		h = skb_header_pointer(pkt->skb, off + sizeof(struct ipv6hdr),
+				       sizeof(struct fragment_header), buf);
+		if (h)
+			*id = ntohl(((const struct fragment_header *)h)->id);
+	}
+	return h;
+}
+
+static u16 get16(const u8 *b)
+{
+	return b[0] << 8 | b[1];
+}
+
+bool tr_packet_icmp(const struct tr_packet *pkt, u8 *type, u16 *id)
+{
+	u8 buf[8];
+	const u8 *h;
+
+	if (!pkt->skb || pkt->l4_len < sizeof(buf))
+		return false;
+	h = skb_header_pointer(pkt->skb, pkt->l4_off, sizeof(buf), buf);
+	if (!h)
+		return false;
+	*type = h[0];
+	*id = get16(h + 4);
+	return true;
+}
+
+/* *@off and *@left are behind the error's header, and then behind IP's. */
+static bool quote4(const struct sk_buff *skb, u32 *off, u32 *left,
+		   struct tr_quote *quote)
+{
+	const struct iphdr *iph;
+	struct iphdr buf;
+
+	if (*left < sizeof(buf))
+		return false;
+	iph = skb_header_pointer(skb, *off, sizeof(buf), &buf);
+	if (!iph || iph->version != 4 || iph->ihl < 5 ||
+	    *left < iph->ihl * 4U || ntohs(iph->frag_off) & 0x1fff)
+		return false;
+	quote->family = AF_INET;
+	quote->proto = iph->protocol;
+	ipv6_addr_set_v4mapped(iph->saddr, &quote->src);
+	ipv6_addr_set_v4mapped(iph->daddr, &quote->dst);
+	*off += iph->ihl * 4;
+	*left -= iph->ihl * 4;
+	return true;
+}
+
+static bool quote6(const struct sk_buff *skb, u32 *off, u32 *left,
+		   struct tr_quote *quote)
+{
+	const struct fragment_header *fh;
+	const struct ipv6hdr *ip6h;
+	struct fragment_header frag;
+	struct ipv6hdr buf;
+
+	if (*left < sizeof(buf))
+		return false;
+	ip6h = skb_header_pointer(skb, *off, sizeof(buf), &buf);
+	if (!ip6h || ip6h->version != 6)
+		return false;
+	quote->family = AF_INET6;
+	quote->proto = ip6h->nexthdr;
+	quote->src = ip6h->saddr;
+	quote->dst = ip6h->daddr;
+	*off += sizeof(buf);
+	*left -= sizeof(buf);
+	if (quote->proto != IPPROTO_FRAGMENT)
+		return true;
+	if (*left < sizeof(frag))
+		return false;
+	fh = skb_header_pointer(skb, *off, sizeof(frag), &frag);
+	if (!fh || ntohs(fh->offset) >> 3)
+		return false;
+	quote->proto = fh->next;
+	*off += sizeof(frag);
+	*left -= sizeof(frag);
+	return true;
+}
+
+bool tr_packet_quote(const struct tr_packet *pkt, struct tr_quote *quote)
+{
+	u32 off = pkt->l4_off + 8, left;
+	u8 buf[8];
+	const u8 *h;
+
+	if (!pkt->skb || pkt->l4_len < 8)
+		return false;
+	left = pkt->l4_len - 8;
+	*quote = (struct tr_quote){};
+	if (pkt->family == AF_INET ? !quote4(pkt->skb, &off, &left, quote) :
+				     !quote6(pkt->skb, &off, &left, quote))
+		return false;
+	switch (quote->proto) {
+	case IPPROTO_TCP:
+	case IPPROTO_UDP:
+	case PROTO_SCTP:
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+		break;
+	case TR_PROTO_UNKNOWN:
+	case TR_PROTO_FRAGMENT:
+		return false;
+	default:
+		return true;
+	}
+	/* Eight bytes of it is what an error has at least. */
+	if (left < sizeof(buf))
+		return false;
+	h = skb_header_pointer(pkt->skb, off, sizeof(buf), buf);
+	if (!h)
+		return false;
+	if (quote->proto == (pkt->family == AF_INET ? IPPROTO_ICMP :
+						      IPPROTO_ICMPV6)) {
+		quote->icmp_type = h[0];
+		quote->sport = get16(h + 4);
+	} else if (quote->proto != IPPROTO_ICMP &&
+		   quote->proto != IPPROTO_ICMPV6) {
+		quote->sport = get16(h);
+		quote->dport = get16(h + 2);
+	}
+	return true;
 }

@@ -16,7 +16,9 @@ struct sk_buff;
 #define TR_PROTO_TSMP 99
 
 /* The flags of byte 13 of a TCP header that the filter looks at. */
+#define TR_TCP_FIN 0x01
 #define TR_TCP_SYN 0x02
+#define TR_TCP_RST 0x04
 #define TR_TCP_ACK 0x10
 
 /**
@@ -27,6 +29,8 @@ struct sk_buff;
  * @icmp_reply: ICMPv4 in IPv4 or ICMPv6 in IPv6, an echo response or an error
  * @question: what would become of such a packet; no flow is entered or kept
  *	for it, nothing counted
+ * @fragmented: the first fragment of several
+ * @skb: whence all this is, for those who want to know more; NULL: nowhere
  * @sport: host byte order; TCP, UDP and SCTP, 0 for others
  * @dport: likewise
  * @len: bytes from the IP header on; 0 is WireGuard's keepalive
@@ -45,6 +49,7 @@ struct tr_packet {
 	u8 tcp_flags;
 	bool icmp_reply;
 	bool question;
+	bool fragmented;
 	u16 sport;
 	u16 dport;
 	u32 len;
@@ -52,6 +57,7 @@ struct tr_packet {
 	u32 l4_len;
 	struct in6_addr src;
 	struct in6_addr dst;
+	const struct sk_buff *skb;
 };
 
 /**
@@ -73,6 +79,54 @@ void tr_packet_parse(const struct sk_buff *skb, struct tr_packet *pkt);
  * Return: true for an echo response or an error.
  */
 bool tr_packet_icmp_is_reply(u8 family, u8 type, u8 code);
+
+/**
+ * tr_packet_fragment_id() - what the fragments of one packet have in common
+ * @pkt: parsed; fragmented, or a later fragment
+ * @id: beside addresses and IP version
+ *
+ * Return: false if the packet is gone.
+ */
+bool tr_packet_fragment_id(const struct tr_packet *pkt, u32 *id);
+
+/**
+ * tr_packet_icmp() - the first eight bytes of ICMP
+ * @pkt: parsed, ICMP of its own IP version
+ * @type: filled in
+ * @id: of an echo request or response
+ *
+ * Return: false if there are less.
+ */
+bool tr_packet_icmp(const struct tr_packet *pkt, u8 *type, u16 *id);
+
+/**
+ * struct tr_quote - the beginning of a packet that an ICMP error is about
+ * @src: as in struct tr_packet
+ * @dst: likewise
+ * @sport: likewise; of ICMP the id of an echo request or response
+ * @dport: likewise
+ * @family: likewise
+ * @proto: likewise, never a fragment
+ * @icmp_type: of ICMP of its own IP version
+ */
+struct tr_quote {
+	struct in6_addr src;
+	struct in6_addr dst;
+	u16 sport;
+	u16 dport;
+	u8 family;
+	u8 proto;
+	u8 icmp_type;
+};
+
+/**
+ * tr_packet_quote() - what an ICMP error is about
+ * @pkt: parsed, an ICMP error
+ * @quote: filled in
+ *
+ * Return: false if that cannot be told.
+ */
+bool tr_packet_quote(const struct tr_packet *pkt, struct tr_quote *quote);
 
 /**
  * tr_packet_is_syn() - whether a TCP packet asks for a new connection

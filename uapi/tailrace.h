@@ -380,8 +380,9 @@ enum {
 	TAILRACE_A_RULE_DST, /* struct tailrace_dst[] */
 	/*
 	 * Packets that the rule has let in, by a lookup or from the cache; of
-	 * TCP, what opens connections. Goes on when a policy is replaced by one
-	 * with a rule of the same id and contents, in their order.
+	 * TCP, unless strict, what opens connections. Goes on when a policy is
+	 * replaced by one with a rule of the same id and contents, in their
+	 * order.
 	 */
 	TAILRACE_A_RULE_HITS, /* u64, dumps only */
 	TAILRACE_A_RULE_PAD,

@@ -1,49 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0
-#include "oracle.h"
+#include "oracle_inside.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-	ACCEPT = -1,
-	UNKNOWN = 0,
-	ICMP4 = 1,
-	IGMP = 2,
-	TCP = 6,
-	UDP = 17,
-	FRAGMENT_HEADER = 44,
-	ICMP6 = 58,
-	TSMP = 99,
-	SCTP = 132,
-	FRAGMENT = 0xff,
-};
-
-struct packet {
-	int family; /* 4, 6 or 0 */
-	int proto;
-	uint8_t src[16], dst[16]; /* IPv4: the first four bytes */
-	const uint8_t *data; /* after the IP header */
-	size_t len;
-	int sport, dport;
-};
-
 /* 7.2: what the filter takes a packet for. */
 
-static int get16(const uint8_t *b)
+int oracle_get16(const uint8_t *b)
 {
 	return b[0] << 8 | b[1];
 }
 
-static void decode_ports(struct packet *p)
+static void decode_ports(struct oracle_packet *p)
 {
 	if (p->proto == TCP || p->proto == UDP || p->proto == SCTP) {
-		p->sport = get16(p->data);
-		p->dport = get16(p->data + 2);
+		p->sport = oracle_get16(p->data);
+		p->dport = oracle_get16(p->data + 2);
 	}
 }
 
-static void decode4(struct packet *p, const uint8_t *b, size_t len)
+static void decode4(struct oracle_packet *p, const uint8_t *b, size_t len)
 {
 	size_t header, total;
 	bool more;
@@ -52,14 +29,15 @@ static void decode4(struct packet *p, const uint8_t *b, size_t len)
 	memcpy(p->src, b + 12, 4);
 	memcpy(p->dst, b + 16, 4);
 	header = (b[0] & 15) * 4;
-	total = get16(b + 2);
+	total = oracle_get16(b + 2);
 	if (len < total || header > total || header < 20)
 		return;
 	p->data = b + header;
 	p->len = total - header;
 	proto = b[9];
 	more = b[6] & 0x20;
-	offset = get16(b + 6) & 0x1fff;
+	p->id = oracle_get16(b + 4);
+	offset = oracle_get16(b + 6) & 0x1fff;
 	if (offset == 0) {
 		if (proto == ICMP4 && p->len < 4)
 			return;
@@ -83,17 +61,18 @@ static void decode4(struct packet *p, const uint8_t *b, size_t len)
 		return;
 	}
 	p->proto = proto;
+	p->fragmented = more;
 	decode_ports(p);
 }
 
-static void decode6(struct packet *p, const uint8_t *b, size_t len)
+static void decode6(struct oracle_packet *p, const uint8_t *b, size_t len)
 {
 	int proto;
 
 	memcpy(p->src, b + 8, 16);
 	memcpy(p->dst, b + 24, 16);
 	p->data = b + 40;
-	p->len = get16(b + 4);
+	p->len = oracle_get16(b + 4);
 	if (len < 40 + p->len)
 		return;
 	proto = b[6];
@@ -102,11 +81,14 @@ static void decode6(struct packet *p, const uint8_t *b, size_t len)
 
 		if (p->len < 8)
 			return;
-		offset = get16(p->data + 2) >> 3;
+		offset = oracle_get16(p->data + 2) >> 3;
+		p->id = (uint32_t)oracle_get16(p->data + 4) << 16 |
+			oracle_get16(p->data + 6);
 		if (offset >= 10)
 			p->proto = FRAGMENT;
 		if (offset >= 1)
 			return;
+		p->fragmented = p->data[3] & 1;
 		proto = p->data[0];
 		p->data += 8;
 		p->len -= 8;
@@ -127,9 +109,9 @@ static void decode6(struct packet *p, const uint8_t *b, size_t len)
 	decode_ports(p);
 }
 
-static struct packet decode(const uint8_t *b, size_t len)
+struct oracle_packet oracle_decode(const uint8_t *b, size_t len)
 {
-	struct packet p = { .proto = UNKNOWN };
+	struct oracle_packet p = { .proto = UNKNOWN };
 
 	if (len >= 20 && b[0] >> 4 == 4) {
 		p.family = 4;
@@ -141,13 +123,13 @@ static struct packet decode(const uint8_t *b, size_t len)
 	return p;
 }
 
-static bool is_icmp(const struct packet *p)
+bool oracle_is_icmp(const struct oracle_packet *p)
 {
 	return (p->family == 4 && p->proto == ICMP4) ||
 	       (p->family == 6 && p->proto == ICMP6);
 }
 
-static bool is_icmp_reply_or_error(const struct packet *p)
+bool oracle_is_icmp_reply_or_error(const struct oracle_packet *p)
 {
 	int type, code;
 
@@ -161,7 +143,7 @@ static bool is_icmp_reply_or_error(const struct packet *p)
 	return (type == 129 && code == 0) || (type >= 1 && type <= 4);
 }
 
-static bool is_syn(const struct packet *p)
+bool oracle_is_syn(const struct oracle_packet *p)
 {
 	return (p->data[13] & 0x12) == 0x02;
 }
@@ -202,7 +184,7 @@ static bool contains(const struct tailrace_addr *set, int family,
 	abort();
 }
 
-static bool any_contains(const struct tailrace_addr *sets, size_t n, int family,
+bool oracle_any_contains(const struct tailrace_addr *sets, size_t n, int family,
 			 const uint8_t *addr)
 {
 	size_t i;
@@ -216,7 +198,7 @@ static bool any_contains(const struct tailrace_addr *sets, size_t n, int family,
 /* Peers. */
 
 /* Longest prefix over all peers' allowed IPs. */
-static const struct oracle_peer *peer_of(const struct oracle *o, int family,
+const struct oracle_peer *oracle_peer_of(const struct oracle *o, int family,
 					 const uint8_t *addr)
 {
 	const struct oracle_peer *best = NULL;
@@ -241,7 +223,7 @@ static const struct oracle_peer *peer_of(const struct oracle *o, int family,
 	return best;
 }
 
-static bool has_cap(const struct oracle *o, const struct packet *p,
+static bool has_cap(const struct oracle *o, const struct oracle_packet *p,
 		    uint32_t cap)
 {
 	size_t i, k;
@@ -250,7 +232,7 @@ static bool has_cap(const struct oracle *o, const struct packet *p,
 		const struct oracle_peer *peer = &o->peers[i];
 
 		if (peer->is_unsigned ||
-		    !any_contains(peer->addrs, peer->n_addrs, p->family, p->src))
+		    !oracle_any_contains(peer->addrs, peer->n_addrs, p->family, p->src))
 			continue;
 		for (k = 0; k < peer->n_caps; k++)
 			if (peer->caps[k] == cap)
@@ -262,13 +244,13 @@ static bool has_cap(const struct oracle *o, const struct packet *p,
 /* 7.4: rules. */
 
 static bool src_prefix_matches(const struct oracle_rule *r,
-			       const struct packet *p)
+			       const struct oracle_packet *p)
 {
-	return any_contains(r->srcs, r->n_srcs, p->family, p->src);
+	return oracle_any_contains(r->srcs, r->n_srcs, p->family, p->src);
 }
 
 static bool src_cap_matches(const struct oracle *o, const struct oracle_rule *r,
-			    const struct packet *p)
+			    const struct oracle_packet *p)
 {
 	size_t i;
 
@@ -316,18 +298,18 @@ static bool has_family(const struct oracle_rule *r, int family)
 }
 
 static bool rule_accepts(const struct oracle *o, const struct oracle_rule *r,
-			 const struct packet *p)
+			 const struct oracle_packet *p)
 {
 	size_t i;
 
-	if (is_icmp(p) && has_family(r, p->family) && src_cap_matches(o, r, p))
+	if (oracle_is_icmp(p) && has_family(r, p->family) && src_cap_matches(o, r, p))
 		return true;
 	for (i = 0; i < r->n_dsts; i++) {
 		const struct tailrace_dst *d = &r->dsts[i];
 
 		if (!contains(&d->addr, p->family, p->dst))
 			continue;
-		if (is_icmp(p)) {
+		if (oracle_is_icmp(p)) {
 			if (src_prefix_matches(r, p))
 				return true;
 		} else if (p->proto == TCP || p->proto == UDP ||
@@ -348,10 +330,25 @@ static bool rule_accepts(const struct oracle *o, const struct oracle_rule *r,
 	return false;
 }
 
+/* Shields-up has no rules. */
+bool oracle_rules_accept(const struct oracle *o,
+			 const struct oracle_policy *policy,
+			 const struct oracle_packet *p)
+{
+	size_t i;
+
+	if (policy->shields_up)
+		return false;
+	for (i = 0; i < policy->n_rules; i++)
+		if (rule_accepts(o, &policy->rules[i], p))
+			return true;
+	return false;
+}
+
 bool oracle_rule_accepts(const struct oracle *o, uint32_t id,
 			 const uint8_t *packet, size_t len)
 {
-	struct packet p = decode(packet, len);
+	struct oracle_packet p = oracle_decode(packet, len);
 	size_t i;
 
 	for (i = 0; i < o->policy->n_rules; i++)
@@ -362,7 +359,7 @@ bool oracle_rule_accepts(const struct oracle *o, uint32_t id,
 
 /* Flows. */
 
-static struct oracle_flow flow_of(const struct packet *p, bool reversed)
+struct oracle_flow oracle_flow_of(const struct oracle_packet *p, bool reversed)
 {
 	struct oracle_flow f = { .family = p->family, .proto = p->proto };
 
@@ -373,7 +370,7 @@ static struct oracle_flow flow_of(const struct packet *p, bool reversed)
 	return f;
 }
 
-static bool flow_known(const struct oracle_flows *flows,
+bool oracle_flow_known(const struct oracle_flows *flows,
 		       const struct oracle_flow *f)
 {
 	size_t i;
@@ -384,29 +381,50 @@ static bool flow_known(const struct oracle_flows *flows,
 	return false;
 }
 
+void oracle_flows_add(struct oracle_flows *flows, const struct oracle_flow *f)
+{
+	if (oracle_flow_known(flows, f))
+		return;
+	assert(flows->n < ORACLE_FLOWS);
+	flows->flow[flows->n++] = *f;
+}
+
+void oracle_flows_del(struct oracle_flows *flows, const struct oracle_flow *f)
+{
+	size_t i;
+
+	for (i = 0; i < flows->n; i++)
+		if (!memcmp(&flows->flow[i], f, sizeof(*f)))
+			flows->flow[i--] = flows->flow[--flows->n];
+}
+
 void oracle_init(struct oracle *o)
 {
 	*o = (struct oracle){};
 	o->flows.flow = calloc(ORACLE_FLOWS, sizeof(*o->flows.flow));
 	o->jail.flow = calloc(ORACLE_FLOWS, sizeof(*o->jail.flow));
+	o->memories.memory =
+		calloc(ORACLE_FLOWS, sizeof(*o->memories.memory));
 }
 
 void oracle_uninit(struct oracle *o)
 {
 	free(o->flows.flow);
 	free(o->jail.flow);
+	free(o->memories.memory);
 }
 
 /* 7.5: a shields-up filter takes flows over from its own kind alone. */
 void oracle_commit(struct oracle *o, const struct oracle_policy *policy)
 {
+	oracle_strict_commit(o, policy);
 	if (policy->shields_up && (!o->policy || !o->policy->shields_up))
 		o->flows.n = 0;
 	o->policy = policy;
 }
 
 /* 7.3: a verdict, or -2 to go on. */
-static int pre(const struct packet *p, size_t len)
+int oracle_pre(const struct oracle_packet *p, size_t len)
 {
 	static const uint8_t metadata[] = { 169, 254, 169, 254 };
 
@@ -433,49 +451,56 @@ static int pre(const struct packet *p, size_t len)
 
 int oracle_in(struct oracle *o, const uint8_t *packet, size_t len)
 {
-	struct packet p = decode(packet, len);
+	struct oracle_packet p = oracle_decode(packet, len);
 	const struct oracle_flows *flows = &o->flows;
 	const struct oracle_peer *peer;
 	struct oracle_flow f;
 	bool jailed;
-	size_t i;
 	int ret;
 
 	if (!o->policy)
 		return TAILRACE_DROP_NO_POLICY;
-	ret = pre(&p, len);
-	if (ret != -2)
+	ret = oracle_pre(&p, len);
+	if (ret != -2 && !(o->strict && p.proto == FRAGMENT && ret == ACCEPT))
 		return ret;
-	if (!any_contains(o->policy->local, o->policy->n_local, p.family, p.dst))
+	if (!oracle_any_contains(o->policy->local, o->policy->n_local, p.family,
+				 p.dst))
 		return TAILRACE_DROP_NOT_LOCAL;
+	if (o->strict)
+		return oracle_strict_in(o, &p);
 
-	peer = peer_of(o, p.family, p.src);
+	peer = oracle_peer_of(o, p.family, p.src);
 	jailed = peer && peer->jailed;
 	if (jailed)
 		flows = &o->jail;
 
-	if (is_icmp(&p) && is_icmp_reply_or_error(&p))
+	if (oracle_is_icmp(&p) && oracle_is_icmp_reply_or_error(&p))
 		return ACCEPT;
-	if (p.proto == TCP && !is_syn(&p))
+	if (p.proto == TCP && !oracle_is_syn(&p))
 		return ACCEPT;
 	if (p.proto == TSMP)
 		return ACCEPT;
-	f = flow_of(&p, false);
-	if ((p.proto == UDP || p.proto == SCTP) && flow_known(flows, &f))
+	f = oracle_flow_of(&p, false);
+	if ((p.proto == UDP || p.proto == SCTP) &&
+	    oracle_flow_known(flows, &f)) {
+		if (!jailed)
+			oracle_strict_used(o, &f);
 		return ACCEPT;
+	}
 	if (jailed)
 		return TAILRACE_DROP_JAILED;
 	if (o->policy->shields_up)
 		return TAILRACE_DROP_SHIELDS_UP;
-	for (i = 0; i < o->policy->n_rules; i++)
-		if (rule_accepts(o, &o->policy->rules[i], &p))
-			return ACCEPT;
-	return TAILRACE_DROP_NO_RULE;
+	if (!oracle_rules_accept(o, o->policy, &p))
+		return TAILRACE_DROP_NO_RULE;
+	if (p.proto == UDP || p.proto == SCTP)
+		oracle_strict_by_rule(o, &f);
+	return ACCEPT;
 }
 
 int oracle_out(struct oracle *o, const uint8_t *packet, size_t len)
 {
-	struct packet p = decode(packet, len);
+	struct oracle_packet p = oracle_decode(packet, len);
 	struct oracle_flows *flows = &o->flows;
 	const struct oracle_peer *peer;
 	struct oracle_flow f;
@@ -485,18 +510,25 @@ int oracle_out(struct oracle *o, const uint8_t *packet, size_t len)
 		return TAILRACE_DROP_NO_POLICY;
 	if (p.proto == TSMP)
 		return TAILRACE_DROP_TSMP_OUT;
-	ret = pre(&p, len);
+	ret = oracle_pre(&p, len);
 	if (ret != -2)
 		return ret;
-	peer = peer_of(o, p.family, p.dst);
+	if (o->strict) {
+		oracle_strict_out(o, &p);
+		return ACCEPT;
+	}
+	peer = oracle_peer_of(o, p.family, p.dst);
 	if (peer && peer->jailed)
 		flows = &o->jail;
 	if (p.proto == UDP || p.proto == SCTP) {
-		f = flow_of(&p, true);
-		if (!flow_known(flows, &f)) {
-			assert(flows->n < ORACLE_FLOWS);
-			flows->flow[flows->n++] = f;
+		f = oracle_flow_of(&p, true);
+		if (flows == &o->flows) {
+			if (oracle_flow_known(flows, &f))
+				oracle_strict_used(o, &f);
+			else
+				oracle_strict_answered(o, &f);
 		}
+		oracle_flows_add(flows, &f);
 	}
 	return ACCEPT;
 }

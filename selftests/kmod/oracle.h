@@ -59,6 +59,27 @@ struct oracle_flows {
 	size_t n;
 };
 
+/*
+ * What is to be known of a flow beside that replies to it pass: its owner, if
+ * that is the peer, all of TCP, and first fragments.
+ */
+struct oracle_memory {
+	struct oracle_flow flow; /* ports of a fragment: its id */
+	bool ours;
+	bool confirmed; /* another packet came in after the first */
+	bool fin_in, fin_out, rst;
+	uint64_t last; /* oracle.now */
+	uint64_t changes; /* oracle.changes when a rule let it in; 0: never */
+	uint32_t period; /* oracle.period; 0: of none */
+	/* What a first fragment was. */
+	int proto, sport, dport;
+};
+
+struct oracle_memories {
+	struct oracle_memory *memory;
+	size_t n;
+};
+
 /* The pointers are the test's; they must outlive the next call. */
 struct oracle {
 	const struct oracle_policy *policy; /* NULL: none yet */
@@ -66,11 +87,21 @@ struct oracle {
 	size_t n_peers;
 	struct oracle_flows flows;
 	struct oracle_flows jail;
+	/* Strictness, see kmod/strict.h. */
+	bool strict;
+	uint64_t now; /* seconds, the test's */
+	uint64_t changes; /* of policy and peers; the test adds the peers' */
+	uint32_t period; /* how often it has become strict */
+	uint64_t grace_end;
+	const struct oracle_policy *before; /* in force when the grace began */
+	struct oracle_memories memories;
 };
 
 void oracle_init(struct oracle *o);
 void oracle_uninit(struct oracle *o);
+/* @policy and oracle.before must live on. */
 void oracle_commit(struct oracle *o, const struct oracle_policy *policy);
+void oracle_set_strict(struct oracle *o, bool strict);
 
 /* Returns -1 for accept, else an enum tailrace_drop. */
 int oracle_in(struct oracle *o, const uint8_t *packet, size_t len);

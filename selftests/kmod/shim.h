@@ -37,6 +37,7 @@ typedef __u64 u64;
 #define __rcu
 #define __percpu
 #define ____cacheline_aligned __attribute__((aligned(64)))
+#define unlikely(x) __builtin_expect(!!(x), 0)
 #define fallthrough __attribute__((fallthrough))
 #define BUILD_BUG_ON(c) _Static_assert(!(c), #c)
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
@@ -62,11 +63,14 @@ typedef __u64 u64;
 #define cpu_to_le32(x) __cpu_to_le32(x)
 #define ntohs(x) __be16_to_cpu(x)
 #define htonl(x) __cpu_to_be32(x)
+#define ntohl(x) __be32_to_cpu(x)
 
 /* Time: a test moves it. */
 extern unsigned long shim_jiffies;
 #define jiffies shim_jiffies
+#define get_jiffies_64() ((u64)shim_jiffies)
 #define HZ 250
+#define div_u64(n, by) ((u64)(n) / (u32)(by))
 #define jiffies_to_msecs(j) ((j) * (1000 / HZ))
 
 /* Memory. When not negative, that many more allocations succeed. */

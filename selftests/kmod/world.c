@@ -325,6 +325,71 @@ static void reverse(uint8_t *b, size_t len)
 	memcpy(b + header + 2, tmp, 2);
 }
 
+static const uint8_t *header_of(const uint8_t *b, size_t len, size_t *header,
+				uint8_t *proto)
+{
+	*header = b[0] >> 4 == 6 ? 40 : (b[0] & 15) * 4;
+	*proto = b[b[0] >> 4 == 6 ? 6 : 9];
+	if (b[0] >> 4 == 6 && *proto == 44 && len >= 48) {
+		*header = 48;
+		*proto = b[40];
+	}
+	return len >= *header + 8 && *header >= 20 ? b + *header : NULL;
+}
+
+/* An ICMP error to the sender of a packet, from anyone. */
+static size_t make_error(uint8_t *b, const uint8_t *of, size_t quote)
+{
+	static const uint8_t types4[] = { 3, 11, 18, 12 };
+	bool is6 = of[0] >> 4 == 6;
+	size_t header = is6 ? 40 : 20;
+
+	memset(b, 0, WORLD_MAX_PACKET);
+	b[0] = is6 ? 0x60 : 0x45;
+	b[is6 ? 6 : 9] = is6 ? 58 : 1;
+	random_addr(is6 ? 6 : 4, b + (is6 ? 8 : 12));
+	memcpy(b + (is6 ? 24 : 16), of + (is6 ? 8 : 12), is6 ? 16 : 4);
+	b[header] = is6 ? 1 + world_rnd(4) : types4[world_rnd(4)];
+	memcpy(b + header + 8, of, quote);
+	put16(b + (is6 ? 4 : 2), 8 + quote + (is6 ? 0 : header));
+	return header + 8 + quote;
+}
+
+/* What may come after a packet: flags, fragments, responses, errors. */
+static size_t follow(uint8_t *b, size_t len)
+{
+	static const uint8_t flags[] = { 0x10, 0x12, 0x02, 0x11, 0x14, 0x18 };
+	uint8_t proto, copy[WORLD_MAX_PACKET];
+	bool is6 = b[0] >> 4 == 6;
+	size_t header;
+
+	if (!header_of(b, len, &header, &proto))
+		return len;
+	if (world_chance(25) && header + 36 < sizeof(copy) - 48) {
+		memcpy(copy, b, sizeof(copy));
+		return make_error(b, copy, world_chance(80) ?
+						   header + 8 :
+						   world_rnd(header + 8));
+	}
+	if (world_chance(20)) {
+		/* Into fragments, and then another of them. */
+		if (is6 && header == 48)
+			put16(b + 42, world_chance(50) ? 1 : 12 << 3);
+		else if (!is6)
+			put16(b + 6, world_chance(50) ? 0x2000 : 12);
+		return len;
+	}
+	if (proto == 6 && len >= header + 14)
+		b[header + 13] = flags[world_rnd(sizeof(flags))];
+	if ((proto == 1 && !is6) || (proto == 58 && is6)) {
+		bool request = world_chance(50);
+
+		b[header] = is6 ? (request ? 128 : 129) : (request ? 8 : 0);
+		b[header + 1] = 0;
+	}
+	return len;
+}
+
 size_t world_packet(uint8_t *b)
 {
 	static struct {
@@ -336,9 +401,10 @@ size_t world_packet(uint8_t *b)
 
 	if (world_chance(40) && recent[i].len) {
 		memcpy(b, recent[i].b, recent[i].len);
+		len = recent[i].len;
 		if (world_chance(30))
-			reverse(b, recent[i].len);
-		return recent[i].len;
+			reverse(b, len);
+		return world_chance(40) ? follow(b, len) : len;
 	}
 	len = random_packet(b);
 	memcpy(recent[i].b, b, len);

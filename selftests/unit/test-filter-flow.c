@@ -19,7 +19,7 @@ static enum tr_flow_kind find(struct tr_flow_table *t, u32 i, u32 epoch,
 	struct tr_flow_key k = key(i);
 	u32 rule;
 
-	return tr_flow_find(t, &k, &(struct tr_flow_era){ epoch, verdict },
+	return tr_flow_find(t, &k, &(struct tr_flow_era){ .epoch = epoch, .verdict = verdict },
 			    &rule);
 }
 
@@ -28,8 +28,13 @@ static enum tr_flow_added add(struct tr_flow_table *t, u32 i, u32 epoch,
 {
 	struct tr_flow_key k = key(i);
 
-	return tr_flow_add(t, &k, &(struct tr_flow_era){ epoch, verdict }, kind,
-			   7);
+	return tr_flow_add(t, &k, &(struct tr_flow_era){ .epoch = epoch, .verdict = verdict },
+			   kind, 7, 0);
+}
+
+static u32 count(struct tr_flow_table *t, u32 epoch)
+{
+	return tr_flow_count(t, &(struct tr_flow_era){ .epoch = epoch });
 }
 
 static void test_basic(void)
@@ -43,14 +48,14 @@ static void test_basic(void)
 	tap_ok(add(t, 1, 1, 0, TR_FLOW_REPLY) == TR_FLOW_ADDED &&
 	       add(t, 1, 1, 5, TR_FLOW_REPLY) == TR_FLOW_KNOWN, "added once");
 	tap_ok(find(t, 1, 1, 99) == TR_FLOW_REPLY, "a reply of any era");
-	tap_ok(!find(t, 1, 2, 0) && !tr_flow_count(t, 2),
+	tap_ok(!find(t, 1, 2, 0) && !count(t, 2),
 	       "but not of another epoch");
 	tap_ok(add(t, 1, 2, 0, TR_FLOW_REPLY) == TR_FLOW_ADDED &&
-	       tr_flow_count(t, 2) == 1 && !tr_flow_count(t, 1),
+	       count(t, 2) == 1 && !count(t, 1),
 	       "a new epoch takes the slot over");
 
 	add(t, 2, 2, 5, TR_FLOW_VERDICT);
-	tap_ok(tr_flow_find(t, &k, &(struct tr_flow_era){ 2, 5 }, &rule) ==
+	tap_ok(tr_flow_find(t, &k, &(struct tr_flow_era){ .epoch = 2, .verdict = 5 }, &rule) ==
 	       TR_FLOW_VERDICT && rule == 7, "a verdict and its rule");
 	tap_ok(!find(t, 2, 2, 6), "a verdict of another era");
 	tap_ok(add(t, 2, 2, 6, TR_FLOW_REPLY) == TR_FLOW_ADDED &&
@@ -70,7 +75,7 @@ static void test_eviction(void)
 		add(t, i, 1, 1, TR_FLOW_VERDICT);
 		shim_jiffies += HZ;
 	}
-	tap_ok(tr_flow_count(t, 1) == 8, "full of verdicts");
+	tap_ok(count(t, 1) == 8, "full of verdicts");
 	find(t, 0, 1, 1);
 	tap_ok(add(t, 10, 1, 1, TR_FLOW_VERDICT) == TR_FLOW_EVICTED &&
 	       !find(t, 1, 1, 1) && find(t, 0, 1, 1),
@@ -98,7 +103,7 @@ static void test_bound(void)
 
 	for (i = 0; i < 100000; i++)
 		evicted += add(t, i, 1, 0, TR_FLOW_REPLY) == TR_FLOW_EVICTED;
-	tap_ok(tr_flow_count(t, 1) == 4096 && evicted == 100000 - 4096,
+	tap_ok(count(t, 1) == 4096 && evicted == 100000 - 4096,
 	       "100000 flows in a table of 4096");
 	for (i = 99000; i < 100000; i++)
 		found += find(t, i, 1, 0) == TR_FLOW_REPLY;
@@ -153,7 +158,7 @@ static u32 rule_of(u32 i)
 static void *race(void *arg)
 {
 	struct race *r = arg;
-	const struct tr_flow_era era = { 1, 1 };
+	const struct tr_flow_era era = { .epoch = 1, .verdict = 1 };
 	u32 i, n, rule;
 
 	for (n = 0, i = r->step; n < 1000000; n++, i = (i + r->step) % 16) {
@@ -161,7 +166,7 @@ static void *race(void *arg)
 
 		if (r->writes) {
 			tr_flow_add(r->table, &k, &era, TR_FLOW_VERDICT,
-				    rule_of(i));
+				    rule_of(i), 0);
 		} else if (tr_flow_find(r->table, &k, &era, &rule)) {
 			r->found++;
 			r->wrong += rule != rule_of(i);
@@ -183,8 +188,8 @@ static void test_race(void)
 	for (i = 0; i < 8; i++) {
 		struct tr_flow_key k = key(i);
 
-		tr_flow_add(t, &k, &(struct tr_flow_era){ 1, 1 },
-			    TR_FLOW_VERDICT, rule_of(i));
+		tr_flow_add(t, &k, &(struct tr_flow_era){ .epoch = 1, .verdict = 1 },
+			    TR_FLOW_VERDICT, rule_of(i), 0);
 	}
 	for (i = 0; i < 4; i++) {
 		r[i].table = t;
