@@ -56,7 +56,7 @@ static void ask(struct cli *c, struct doctor *d)
 	cli_request(c, "GET", "status?peers=false", NULL, &d->status);
 	if (d->status)
 		cli_request(c, "GET", "prefs", NULL, &d->prefs);
-	d->devices = stats_all_json(&d->module_problem);
+	d->devices = stats_all_json(false, &d->module_problem);
 	d->ruleset = ruleset();
 	d->clock_synced = synced();
 	d->now = time(NULL);

@@ -19,7 +19,7 @@
 static char *without_agent(void)
 {
 	const char *why = NULL, *text;
-	struct json_object *devices = stats_all_json(&why);
+	struct json_object *devices = stats_all_json(true, &why);
 	struct metrics *m = metrics_new();
 	char *copy;
 	size_t n;

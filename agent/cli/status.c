@@ -147,7 +147,7 @@ static void print_peers(struct json_object *s, bool active)
 static int module_status(bool json)
 {
 	const char *why = "";
-	struct json_object *devices = stats_all_json(&why), *o, *health;
+	struct json_object *devices = stats_all_json(false, &why), *o, *health;
 	int status = devices ? device_exit_status(devices) : DEVICE_CLOSED;
 
 	if (json) {

@@ -63,7 +63,7 @@ static void on_applied(void *ctx, int link, uint16_t port, const char *error)
 	if (!a->relay)
 		log_error("cannot relay on loopback port %u: %s", relay_port(a),
 			  strerror(errno));
-	kernel_get_stats(a->kernel, on_adopt, a);
+	kernel_get_stats(a->kernel, false, on_adopt, a);
 }
 
 static void on_peer_active(void *ctx, uint32_t peer)

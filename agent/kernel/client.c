@@ -29,6 +29,7 @@ struct waiting_path {
 struct question {
 	kernel_stats_cb cb;
 	void *ctx;
+	struct wire_ask ask;
 	bool asked;
 	struct question *prev, *next;
 };
@@ -85,7 +86,7 @@ static void flush(struct kernel *k)
 	k->n_tsmp = 0;
 	DL_FOREACH(k->questions, q) {
 		if (!q->asked)
-			write_frame(out, WIRE_STATS_ASK, NULL);
+			write_frame(out, WIRE_STATS_ASK, &q->ask);
 		q->asked = true;
 	}
 }
@@ -255,10 +256,12 @@ void kernel_send_tsmp(struct kernel *k, const struct ip_addr *src,
 	flush(k);
 }
 
-void kernel_get_stats(struct kernel *k, kernel_stats_cb cb, void *ctx)
+void kernel_get_stats(struct kernel *k, bool rules, kernel_stats_cb cb,
+		      void *ctx)
 {
 	struct question *q = xcalloc(1, sizeof(*q));
 
+	q->ask.rules = rules;
 	q->cb = cb;
 	q->ctx = ctx;
 	DL_APPEND(k->questions, q);

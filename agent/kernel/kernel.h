@@ -154,9 +154,10 @@ typedef void (*kernel_stats_cb)(void *ctx, const struct kernel_peer_stats *s,
 /*
  * Asks for WireGuard's and the module's counters; @device_json is the module's
  * device state and counters for people ("{}" without a module). The callback
- * runs once, not after kernel_free.
+ * runs once, not after kernel_free. @rules: with the hits of rules, too.
  */
-void kernel_get_stats(struct kernel *k, kernel_stats_cb cb, void *ctx);
+void kernel_get_stats(struct kernel *k, bool rules, kernel_stats_cb cb,
+		      void *ctx);
 
 /*
  * Sockets that the unprivileged engine cannot make by itself, over the broker

@@ -169,11 +169,11 @@ static void on_roam(evutil_socket_t fd, short what, void *ctx)
 
 /* The engine. */
 
-static void answer_stats(struct process *p)
+static void answer_stats(struct process *p, bool rules)
 {
 	struct wire_stats s;
 
-	reconcile_stats(p->reconcile, &s);
+	reconcile_stats(p->reconcile, rules, &s);
 	say(p, WIRE_STATS, &s);
 	free(s.peers);
 	free(s.device_json);
@@ -182,7 +182,7 @@ static void answer_stats(struct process *p)
 static void on_stream(struct bufferevent *bev, void *ctx)
 {
 	struct process *p = ctx;
-	bool state = false, paths = false;
+	bool state = false, paths = false, rules = false;
 	unsigned int questions = 0;
 	struct wire_message m;
 	int got;
@@ -203,6 +203,7 @@ static void on_stream(struct bufferevent *bev, void *ctx)
 			break;
 		case WIRE_STATS_ASK:
 			questions++;
+			rules |= m.u.ask.rules;
 			break;
 		case WIRE_APPLIED:
 		case WIRE_PEER_ACTIVE:
@@ -225,7 +226,7 @@ static void on_stream(struct bufferevent *bev, void *ctx)
 	else if (paths && !reconcile_run_paths(p->reconcile))
 		run(p);
 	while (questions--)
-		answer_stats(p);
+		answer_stats(p, rules);
 }
 
 static void on_stream_event(struct bufferevent *bev, short what, void *ctx)

@@ -646,7 +646,7 @@ void reconcile_send_tsmp(struct reconcile *r, const struct wire_tsmp *t)
 				 &t->dst, t->data, t->n);
 }
 
-void reconcile_stats(struct reconcile *r, struct wire_stats *out)
+void reconcile_stats(struct reconcile *r, bool rules, struct wire_stats *out)
 {
 	struct json_object *o;
 
@@ -657,7 +657,7 @@ void reconcile_stats(struct reconcile *r, struct wire_stats *out)
 		out->device_json = xstrdup("{}");
 		return;
 	}
-	o = stats_json(&r->genl, r->family, r->link);
+	o = stats_json(&r->genl, r->family, r->link, rules);
 	json_object_object_add(o, "netlink_changes",
 			       json_object_new_uint64(r->route.changes +
 						      r->genl.changes));

@@ -48,8 +48,8 @@ void reconcile_ask_activity(struct reconcile *r);
 void reconcile_ask_endpoints(struct reconcile *r);
 
 void reconcile_send_tsmp(struct reconcile *r, const struct wire_tsmp *t);
-/* Both members are the caller's to free. */
-void reconcile_stats(struct reconcile *r, struct wire_stats *out);
+/* Both members are the caller's to free; @rules: with their hits. */
+void reconcile_stats(struct reconcile *r, bool rules, struct wire_stats *out);
 
 /* The interface, 0 without one. */
 uint32_t reconcile_link(const struct reconcile *r);

@@ -221,10 +221,42 @@ static struct nlmsghdr *begin(struct netlink *nl, uint16_t family,
 	return h;
 }
 
-struct json_object *stats_json(struct netlink *nl, uint16_t family,
-			       uint32_t link)
+static int by_hits(const void *a, const void *b)
+{
+	const struct kernel_rule *x = a, *y = b;
+
+	if (x->hits != y->hits)
+		return x->hits < y->hits ? 1 : -1;
+	return (x->id > y->id) - (x->id < y->id);
+}
+
+void stats_add_rules(struct json_object *to, struct policy *p)
 {
 	struct json_object *o = json_object_new_object();
+	uint64_t other = 0;
+	char id[16];
+	size_t i;
+
+	if (p->n_rules)
+		qsort(p->rules, p->n_rules, sizeof(*p->rules), by_hits);
+	for (i = 0; i < p->n_rules && i < STATS_RULES; i++) {
+		snprintf(id, sizeof(id), "%u", p->rules[i].id);
+		json_object_object_add(
+			o, id, json_object_new_uint64(p->rules[i].hits));
+	}
+	for (; i < p->n_rules; i++)
+		other += p->rules[i].hits;
+	if (p->n_rules > STATS_RULES)
+		json_object_object_add(o, "other",
+				       json_object_new_uint64(other));
+	json_object_object_add(to, "rule_hits", o);
+}
+
+struct json_object *stats_json(struct netlink *nl, uint16_t family,
+			       uint32_t link, bool rules)
+{
+	struct json_object *o = json_object_new_object();
+	struct policy p;
 
 	if (!netlink_ask(nl,
 			 begin(nl, family, TAILRACE_CMD_DEV_GET,
@@ -234,10 +266,15 @@ struct json_object *stats_json(struct netlink *nl, uint16_t family,
 			    begin(nl, family, TAILRACE_CMD_STATS_GET,
 				  TAILRACE_A_STATS_IFINDEX, link),
 			    on_counters, o);
+	if (rules && !policy_get(nl, family, link, &p)) {
+		policy_join(&p);
+		stats_add_rules(o, &p);
+		policy_clear(&p);
+	}
 	return o;
 }
 
-struct json_object *stats_all_json(const char **why)
+struct json_object *stats_all_json(bool rules, const char **why)
 {
 	struct module_links links;
 	struct json_object *o;
@@ -256,7 +293,8 @@ struct json_object *stats_all_json(const char **why)
 	for (i = 0; i < links.n; i++)
 		if (if_indextoname(links.index[i], name))
 			json_object_object_add(
-				o, name, stats_json(&nl, family, links.index[i]));
+				o, name,
+				stats_json(&nl, family, links.index[i], rules));
 	free(links.index);
 	netlink_close(&nl);
 	return o;

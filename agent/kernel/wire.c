@@ -111,6 +111,10 @@ static const struct field path_fields[] = {
 	  .size = sizeof(struct endpoint) },
 };
 
+static const struct field ask_fields[] = {
+	F(struct wire_ask, rules, FIELD_BOOL),
+};
+
 static const struct field tsmp_fields[] = {
 	F(struct wire_tsmp, src, FIELD_IP),
 	F(struct wire_tsmp, dst, FIELD_IP),
@@ -155,7 +159,7 @@ struct message_table {
 static const struct message_table messages[] = {
 	[WIRE_STATE] = TABLE(state_fields),
 	[WIRE_PATH] = TABLE(path_fields),
-	[WIRE_STATS_ASK] = { 0 },
+	[WIRE_STATS_ASK] = TABLE(ask_fields),
 	[WIRE_TSMP] = TABLE(tsmp_fields),
 	[WIRE_APPLIED] = TABLE(applied_fields),
 	[WIRE_PEER_ACTIVE] = TABLE(event_fields),

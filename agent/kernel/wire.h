@@ -28,7 +28,7 @@ enum wire_type {
 	/* engine to kernel process */
 	WIRE_STATE = 1, /* struct kernel_state */
 	WIRE_PATH, /* struct kernel_path */
-	WIRE_STATS_ASK, /* nothing */
+	WIRE_STATS_ASK, /* struct wire_ask */
 	/* either way: to send, or received */
 	WIRE_TSMP, /* struct wire_tsmp */
 	/* kernel process to engine */
@@ -38,6 +38,10 @@ enum wire_type {
 	WIRE_ROAMED, /* struct wire_roamed */
 	WIRE_LINK_CHANGED, /* nothing */
 	WIRE_STATS, /* struct wire_stats */
+};
+
+struct wire_ask {
+	bool rules; /* with their hits, which takes a dump of the policy */
 };
 
 struct wire_tsmp {
@@ -72,6 +76,7 @@ struct wire_message {
 	union {
 		struct kernel_state state;
 		struct kernel_path path;
+		struct wire_ask ask;
 		struct wire_tsmp tsmp;
 		struct wire_applied applied;
 		struct wire_peer peer;

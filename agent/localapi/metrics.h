@@ -7,9 +7,6 @@
 
 struct json_object;
 
-/* More rules than this are counted together in the metric of hits. */
-#define METRICS_RULES 100
-
 /*
  * tailrace.ko's devices, as kernel/stats.h describes them, by their names. What
  * has a name in tailscaled's own metrics is summed up under that name, too.

@@ -159,7 +159,7 @@ static void get_status(struct localapi *l, struct evhttp_request *req,
 	if (!p)
 		return;
 	p->peers = strcmp(query(q, "peers"), "false") != 0;
-	kernel_get_stats(l->agent->kernel, on_stats, p);
+	kernel_get_stats(l->agent->kernel, false, on_stats, p);
 }
 
 static void on_metrics_stats(void *ctx, const struct kernel_peer_stats *s,
@@ -201,7 +201,7 @@ static void get_metrics(struct localapi *l, struct evhttp_request *req,
 	struct pending *p = pending_new(l, req);
 
 	if (p)
-		kernel_get_stats(l->agent->kernel, on_metrics_stats, p);
+		kernel_get_stats(l->agent->kernel, true, on_metrics_stats, p);
 }
 
 static void on_scrape(struct evhttp_request *req, void *arg)

@@ -282,7 +282,7 @@ static void command(struct ctl *c, char *text)
 	} else if (!strcmp(verb, "path")) {
 		set_path(c, &rest);
 	} else if (!strcmp(verb, "stats")) {
-		kernel_get_stats(c->kernel, on_stats, c);
+		kernel_get_stats(c->kernel, true, on_stats, c);
 	} else if (!strcmp(verb, "steer")) {
 		open_steer(c, word(&rest));
 	} else if (!strcmp(verb, "steer-port")) {

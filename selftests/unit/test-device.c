@@ -3,6 +3,7 @@
 #include <json-c/json.h>
 #include <libmnl/libmnl.h>
 #include <linux/genetlink.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -101,6 +102,35 @@ static void messages(void)
 	       "half a message is half of the counters");
 }
 
+static void rules(void)
+{
+	struct kernel_rule list[STATS_RULES + 3] = { 0 };
+	struct policy p = { .rules = list };
+	struct json_object *o = json_object_new_object();
+	unsigned int i;
+
+	stats_add_rules(o, &p);
+	tap_ok(!strcmp(plain(o), "{\"rule_hits\":{}}"), "no rules");
+	p.n_rules = 2;
+	list[0] = (struct kernel_rule){ .id = 4000000000u, .hits = 1 };
+	list[1] = (struct kernel_rule){ .id = 7, .hits = UINT64_MAX };
+	stats_add_rules(o, &p);
+	tap_ok(!strcmp(plain(o),
+		       "{\"rule_hits\":{\"7\":18446744073709551615,"
+		       "\"4000000000\":1}}"),
+	       "two rules: %s", plain(o));
+	p.n_rules = ARRAY_SIZE(list);
+	for (i = 0; i < p.n_rules; i++)
+		list[i] = (struct kernel_rule){ .id = i, .hits = i + 1 };
+	stats_add_rules(o, &p);
+	tap_ok(json_object_object_length(json_object_object_get(
+		       o, "rule_hits")) == STATS_RULES + 1 &&
+		       strstr(plain(o), "\"other\":6}") &&
+		       strstr(plain(o), "{\"102\":103,"),
+	       "of more than that many the rest is one");
+	json_object_put(o);
+}
+
 static void prints(const char *json, const char *want)
 {
 	struct json_object *o = json_tokener_parse(json);
@@ -128,6 +158,7 @@ static void exits(const char *json, int want)
 int main(void)
 {
 	messages();
+	rules();
 	prints("{}", "");
 	prints("{\"state\":\"active\",\"generation\":3,\"rules\":2,\"peers\":1,"
 	       "\"flows\":5,\"flows_max\":4096,\"strict\":true,"

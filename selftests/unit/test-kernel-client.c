@@ -105,7 +105,7 @@ static void events(struct event_base *base)
 	say(stream[1], WIRE_STATS, &s);
 	turn(base);
 	tap_ok(!seen.stats, "an answer that nobody asked for is ignored");
-	kernel_get_stats(k, on_stats, NULL);
+	kernel_get_stats(k, false, on_stats, NULL);
 	turn(base);
 	say(stream[1], WIRE_APPLIED, &a);
 	say(stream[1], WIRE_PEER_ACTIVE, &p);

@@ -121,6 +121,7 @@ static void round_trips(void)
 				  .data = payload, .n = sizeof(payload) };
 	struct wire_applied applied = { 3, 41641, (char *)"it is broken" };
 	struct wire_peer peer = { 77 };
+	struct wire_ask ask = { .rules = true };
 	struct wire_roamed roamed = { 77, ep("[2001:db8::1]:9") };
 	struct kernel_peer_stats ps[2] = {
 		{ .peer = 1, .rx_bytes = 1ull << 40, .tx_bytes = 2,
@@ -134,7 +135,7 @@ static void round_trips(void)
 	check("an empty state", WIRE_STATE, &empty);
 	check("a state", WIRE_STATE, &state);
 	check("a path", WIRE_PATH, &path);
-	check("a question", WIRE_STATS_ASK, NULL);
+	check("a question", WIRE_STATS_ASK, &ask);
 	check("TSMP", WIRE_TSMP, &tsmp);
 	check("applied", WIRE_APPLIED, &applied);
 	check("peer active", WIRE_PEER_ACTIVE, &peer);
@@ -175,7 +176,9 @@ static void bad_values(void)
 	struct kernel_path path = { .peer = 1, .canonical = ep("1.2.3.4:5") };
 	struct kernel_state state = { .ifname = "x" };
 	struct prefix addr = pfx("1.2.3.4/32");
+	struct wire_ask ask = { false };
 	const struct patch patches[] = {
+		{ "a question of 2", WIRE_STATS_ASK, &ask, 0, 2 },
 		{ "a bool of 2", WIRE_STATE, &state, 0, 2 },
 		{ "an unknown family", WIRE_ROAMED, &roamed, 4, 5 },
 		{ "a family of none with an address", WIRE_ROAMED, &roamed, 4,
