@@ -11,6 +11,7 @@
 #include "device.h"
 #include "inside.h"
 #include "present.h"
+#include "record.h"
 #include "steer.h"
 #include "tap.h"
 #include "transaction.h"
@@ -378,6 +379,7 @@ void tr_device_detach(struct tr_device *tdev)
 	unregister_hooks(tdev);
 	/* No packet is in our hands any more after this. */
 	synchronize_net();
+	tr_records_set(tdev, 0, NULL);
 	tr_transactions_drop(tdev, 0);
 	tr_taps_uninit(tdev);
 	tr_sock_uninit(&tdev->sock);

@@ -62,6 +62,7 @@ struct tr_net {
  * @disco: outside of it, while there is no agent
  * @events: for the agent
  * @tsmp: inside the tunnel
+ * @records: NULL while flow records are off
  * @transactions: struct tr_transaction, policies under construction
  * @hooks: on @dev
  * @tick: once a second
@@ -88,6 +89,7 @@ struct tr_device {
 	struct tr_disco disco;
 	struct tr_event_queue events;
 	struct tr_tsmp tsmp;
+	struct tr_records __rcu *records;
 	struct list_head transactions;
 	struct nf_hook_ops hooks[2];
 	struct delayed_work tick;

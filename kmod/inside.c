@@ -5,6 +5,7 @@
 #include "device.h"
 #include "inside.h"
 #include "packet.h"
+#include "record.h"
 #include "tap.h"
 #include "trace.h"
 
@@ -24,6 +25,16 @@ static unsigned int packets(const struct sk_buff *skb)
 	return max_t(unsigned int, skb_shinfo(skb)->gso_segs, 1);
 }
 
+static void note_record(struct tr_device *tdev, const struct sk_buff *skb,
+			const struct tr_packet *pkt,
+			const struct tr_result *res, bool in)
+{
+	struct tr_records *records = rcu_dereference(tdev->records);
+
+	if (unlikely(records))
+		tr_records_note(records, pkt, res, in, packets(skb));
+}
+
 unsigned int tr_inside_in(void *priv, struct sk_buff *skb,
 			  const struct nf_hook_state *state)
 {
@@ -38,7 +49,7 @@ unsigned int tr_inside_in(void *priv, struct sk_buff *skb,
 		if (res.by_rule)
 			tr_hits_add(&tdev->filter.hits, res.slot, packets(skb));
 	} else {
-		tr_stats_drop(tdev->stats, res.drop);
+		tr_stats_drop(tdev->stats, res.drop, packets(skb));
 	}
 	count_flow(tdev, &res);
 	/* What a peer sends shows that it is there, let in or not. */
@@ -46,6 +57,7 @@ unsigned int tr_inside_in(void *priv, struct sk_buff *skb,
 		tr_peer_rx(&tdev->peers, res.peer, packets(skb), pkt.len);
 	trace_tailrace_verdict(tdev->dev, true, &pkt, &res);
 	tr_taps_note(&tdev->taps, skb, &pkt, &res, TAILRACE_TRACE_IN);
+	note_record(tdev, skb, &pkt, &res, true);
 
 	if (!res.accept) {
 		if (tr_tsmp_reject(&tdev->tsmp, skb, &pkt, res.drop))
@@ -77,8 +89,9 @@ unsigned int tr_inside_out(void *priv, struct sk_buff *skb,
 	count_flow(tdev, &res);
 	trace_tailrace_verdict(tdev->dev, false, &pkt, &res);
 	tr_taps_note(&tdev->taps, skb, &pkt, &res, TAILRACE_TRACE_OUT);
+	note_record(tdev, skb, &pkt, &res, false);
 	if (!res.accept) {
-		tr_stats_drop(tdev->stats, res.drop);
+		tr_stats_drop(tdev->stats, res.drop, packets(skb));
 		return NF_DROP_REASON(skb, SKB_DROP_REASON_NETFILTER_DROP,
 				      EPERM);
 	}

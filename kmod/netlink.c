@@ -4,12 +4,17 @@
 #include "device.h"
 #include "netlink.h"
 #include "policy.h"
+#include "record.h"
 #include "tap.h"
 #include "transaction.h"
 
 static const struct nla_policy device_attrs[TAILRACE_A_DEVICE_MAX + 1] = {
 	[TAILRACE_A_DEVICE_IFINDEX] = NLA_POLICY_MIN(NLA_U32, 1),
 	[TAILRACE_A_DEVICE_FD] = NLA_POLICY_MIN(NLA_S32, 0),
+};
+
+static struct netlink_range_validation record_seconds = {
+	.max = TR_RECORDS_SECONDS_MAX,
 };
 
 /* Of DEV_ATTACH and DEV_SET. */
@@ -20,6 +25,8 @@ static const struct nla_policy settings[TAILRACE_A_DEVICE_MAX + 1] = {
 		NLA_POLICY_MASK(NLA_U32, TAILRACE_DEVICE_STRICT),
 	[TAILRACE_A_DEVICE_FLOWS_MAX] =
 		NLA_POLICY_MIN(NLA_U32, TAILRACE_MIN_FLOWS),
+	[TAILRACE_A_DEVICE_RECORDS] =
+		NLA_POLICY_FULL_RANGE(NLA_U32, &record_seconds),
 	[TAILRACE_A_DEVICE_MAX_STALE] = { .type = NLA_U32 },
 };
 
@@ -33,14 +40,25 @@ static int change_settings(struct tr_device *tdev, struct nlattr **attrs,
 	const struct nlattr *flags = attrs[TAILRACE_A_DEVICE_FLAGS];
 	const struct nlattr *flows = attrs[TAILRACE_A_DEVICE_FLOWS_MAX];
 	const struct nlattr *stale = attrs[TAILRACE_A_DEVICE_MAX_STALE];
+	const struct nlattr *records = attrs[TAILRACE_A_DEVICE_RECORDS];
+	struct tr_records *fresh = NULL;
 	int ret;
 
+	if (records && nla_get_u32(records) && !tr_records_seconds(tdev)) {
+		fresh = tr_records_new(tdev);
+		if (!fresh)
+			return -ENOMEM;
+	}
 	if (flows) {
 		ret = tr_filter_resize(&tdev->filter, nla_get_u32(flows),
 				       extack);
-		if (ret)
+		if (ret) {
+			tr_records_free(fresh);
 			return ret;
+		}
 	}
+	if (records)
+		tr_records_set(tdev, nla_get_u32(records), fresh);
 	if (flags)
 		tr_filter_set_strict(&tdev->filter,
 				     nla_get_u32(flags) &
@@ -158,6 +176,8 @@ static int fill_device(struct sk_buff *skb, struct tr_device *tdev)
 			tr_filter_flows(&tdev->filter)) ||
 	    nla_put_u32(skb, TAILRACE_A_DEVICE_FLOWS_MAX,
 			tr_filter_flows_max(&tdev->filter)) ||
+	    nla_put_u32(skb, TAILRACE_A_DEVICE_RECORDS,
+			tr_records_seconds(tdev)) ||
 	    nla_put_u32(skb, TAILRACE_A_DEVICE_MAX_STALE,
 			READ_ONCE(tdev->max_stale)) ||
 	    (tr_device_stale(tdev, &stale) &&
@@ -375,8 +395,12 @@ static const struct genl_ops ops[] = {
 };
 
 static const struct genl_multicast_group groups[] = {
-	{
+	[TR_GROUP_EVENTS] = {
 		.name = TAILRACE_MCGRP_EVENTS,
+		.flags = GENL_MCAST_CAP_NET_ADMIN,
+	},
+	[TR_GROUP_FLOWS] = {
+		.name = TAILRACE_MCGRP_FLOWS,
 		.flags = GENL_MCAST_CAP_NET_ADMIN,
 	},
 };

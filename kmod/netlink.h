@@ -16,6 +16,9 @@ struct tr_net;
 
 extern struct genl_family tr_netlink_family;
 
+/* Multicast groups, in the family's order. */
+enum { TR_GROUP_EVENTS, TR_GROUP_FLOWS };
+
 int tr_netlink_init(void);
 void tr_netlink_uninit(void);
 

@@ -91,12 +91,13 @@ static inline void tr_stats_path_tx(struct tr_stats __percpu *stats,
 
 /* BH disabled. */
 static inline void tr_stats_drop(struct tr_stats __percpu *stats,
-				 enum tailrace_drop reason)
+				 enum tailrace_drop reason,
+				 unsigned int packets)
 {
 	struct tr_stats *s = this_cpu_ptr(stats);
 
 	u64_stats_update_begin(&s->sync);
-	u64_stats_inc(&s->drop[reason]);
+	u64_stats_add(&s->drop[reason], packets);
 	u64_stats_update_end(&s->sync);
 }
 

@@ -146,7 +146,7 @@ enum tailrace_flow_flags {
 enum tailrace_flow_end {
 	TAILRACE_FLOW_END_NONE, /* the flow goes on */
 	TAILRACE_FLOW_END_CLOSED, /* TCP: FIN both ways, RST, or a new SYN */
-	TAILRACE_FLOW_END_IDLE, /* TCP: 300 s of silence, others: 30 s */
+	TAILRACE_FLOW_END_IDLE, /* 30 s of silence; TCP let pass: 300 s */
 	TAILRACE_FLOW_END_EVICTED, /* its place was needed */
 	TAILRACE_FLOW_END_OFF, /* records off, or the device detached */
 };
@@ -235,8 +235,8 @@ enum tailrace_cmd {
 	TAILRACE_CMD_DEV_DETACH,
 	/*
 	 * DEVICE_IFINDEX and any of DEVICE_PORT (WireGuard's has changed),
-	 * DEVICE_FLAGS, DEVICE_FLOWS_MAX, DEVICE_MAX_STALE; on error nothing
-	 * has changed.
+	 * DEVICE_FLAGS, DEVICE_FLOWS_MAX, DEVICE_MAX_STALE, DEVICE_RECORDS; on
+	 * error nothing has changed.
 	 */
 	TAILRACE_CMD_DEV_SET,
 	/* do: DEVICE_IFINDEX; dump: all. Replies with the whole DEVICE set. */
