@@ -7,6 +7,7 @@
 #include "cli/cli.h"
 #include "cli/flags.h"
 #include "cli/question.h"
+#include "cli/policyrules.h"
 #include "cli/rule.h"
 #include "cli/sight.h"
 #include "cli/verdict.h"
@@ -163,11 +164,16 @@ static int policy_test(int argc, char **argv)
 int cmd_policy(struct cli *c, int argc, char **argv)
 {
 	static const char usage[] =
-		"Usage: tailrace policy test --src=ADDR --dst=ADDR[:PORT] [flags]\n\n"
+		"Usage: tailrace policy rules [flags]\n"
+		"       tailrace policy test --src=ADDR --dst=ADDR[:PORT] [flags]\n\n"
 		"'tailrace policy test --help' shows its flags; a policy file is checked by\n"
 		"'tailrace coord policy check FILE'.\n";
-	char title[] = "policy test";
+	char title[] = "policy test", rules[] = "policy rules";
 
+	if (argc > 1 && !strcmp(argv[1], "rules")) {
+		argv[1] = rules;
+		return policyrules_run(argc - 1, argv + 1);
+	}
 	if (argc > 1 && !strcmp(argv[1], "test")) {
 		argv[1] = title;
 		return policy_test(argc - 1, argv + 1);

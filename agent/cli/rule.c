@@ -40,6 +40,7 @@ static void put_more(struct text *t, size_t n)
 		put(t, " +%zu", n);
 }
 
+/* @src NULL: no matter which. */
 static void put_sources(struct text *t, const struct kernel_rule *r,
 			const struct ip_addr *src)
 {
@@ -49,9 +50,11 @@ static void put_sources(struct text *t, const struct kernel_rule *r,
 	for (i = 0; i < n; i++) {
 		bool cap = i >= r->n_src;
 
-		if (n > NAMED &&
+		if (src && n > NAMED &&
 		    (named || cap || !addrset_contains(&r->src[i], src)))
 			continue;
+		if (named == NAMED)
+			break;
 		if (named++)
 			put(t, ",");
 		if (cap)
@@ -91,11 +94,15 @@ static bool dst_has_port(const struct tailrace_dst *d,
 static void put_destinations(struct text *t, const struct kernel_rule *r,
 			     const struct tailrace_verdict *v)
 {
-	struct ip_addr dst = verdict_dst(v);
+	struct ip_addr dst = { 0 };
 	size_t i, named = 0;
 
+	if (v)
+		dst = verdict_dst(v);
 	for (i = 0; i < r->n_dst; i++) {
-		if (r->n_dst > NAMED &&
+		if (named == NAMED)
+			break;
+		if (v && r->n_dst > NAMED &&
 		    (named || !addrset_contains(&r->dst[i].addr, &dst) ||
 		     (verdict_has_ports(v->proto) &&
 		      !dst_has_port(&r->dst[i], v))))
@@ -116,6 +123,11 @@ static void put_protos(struct text *t, const struct kernel_rule *r)
 
 	if (!r->n_protos)
 		put(t, "tcp,udp,icmp,icmp6");
+	/* 0 and 255 are on no packet that asks for a rule */
+	if (r->n_protos >= 254) {
+		put(t, "any");
+		return;
+	}
 	for (i = 0; i < r->n_protos && i < 2 * NAMED; i++) {
 		name = expression_proto_name(r->protos[i]);
 		if (i)
@@ -133,10 +145,12 @@ const char *rule_excerpt(const struct kernel_rule *r,
 			char out[RULE_TEXT_MAX])
 {
 	struct text t = { out, RULE_TEXT_MAX };
-	struct ip_addr src = verdict_src(v);
+	struct ip_addr src;
 
 	*out = '\0';
-	put_sources(&t, r, &src);
+	if (v)
+		src = verdict_src(v);
+	put_sources(&t, r, v ? &src : NULL);
 	put(&t, " > ");
 	put_destinations(&t, r, v);
 	put(&t, " ");

@@ -13,7 +13,8 @@
 
 /*
  * "100.64.0.0/10 > 10.0.0.0/8:22 tcp". Of a list of more than three only what
- * concerns @v is named, and how many more there are. To @out, which it returns.
+ * concerns @v is named, or the first three when @v is NULL, and how many more
+ * there are. To @out, which it returns.
  */
 const char *rule_excerpt(const struct kernel_rule *r,
 			const struct tailrace_verdict *v,

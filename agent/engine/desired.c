@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "kernel/list.h"
-#include "kernel/rule.h"
+#include "kernel/ruleid.h"
 #include "lib/ids.h"
 #include "lib/util.h"
 
@@ -105,7 +105,7 @@ static void build_rules(struct desired *d, const struct netmap *nm)
 			k->n_src_caps = r->n_src_caps;
 		}
 	}
-	rule_assign_ids(d->state.rules, d->state.n_rules);
+	ruleid_assign(d->state.rules, d->state.n_rules);
 }
 
 /* control.md 7.5: our addresses and what we route for. */

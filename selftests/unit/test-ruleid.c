@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Rules: ids that follow from contents, text, and the parts of a large one. */
-#include <json-c/json.h>
+/* Rules: ids that follow from contents, and the parts of a large one. */
 #include <string.h>
 
 #include "kernel/addrset.h"
 #include "kernel/policy.h"
-#include "kernel/rule.h"
+#include "kernel/ruleid.h"
 #include "lib/ids.h"
 #include "lib/util.h"
 #include "tap.h"
@@ -96,8 +95,8 @@ static void test_rule_ids(void)
 
 	make_five(&f);
 	make_five(&g);
-	rule_assign_ids(f.r, RULES);
-	rule_assign_ids(g.r, RULES);
+	ruleid_assign(f.r, RULES);
+	ruleid_assign(g.r, RULES);
 	for (i = 0; i < RULES; i++)
 		for (j = 0; j < i; j++)
 			alike += f.r[i].id == f.r[j].id;
@@ -109,85 +108,20 @@ static void test_rule_ids(void)
 	       "order and doubles in lists mean nothing");
 	some[0] = g.r[3];
 	some[1] = g.r[0];
-	rule_assign_ids(some, 2);
+	ruleid_assign(some, 2);
 	tap_ok(some[0].id == f.r[3].id && some[1].id == f.r[0].id,
 	       "whatever else there is");
 	for (i = 0; i < RULES; i++)
 		swapped[i] = g.r[RULES - 1 - i];
-	rule_assign_ids(swapped, RULES);
+	ruleid_assign(swapped, RULES);
 	tap_ok(swapped[1].id == f.r[3].id && swapped[4].id == f.r[0].id,
 	       "and wherever they are");
 	tap_ok(f.r[0].id != f.r[4].id,
 	       "no protocol is not the default protocols");
 	g.dst[0].port_last = 65534;
-	rule_assign_ids(g.r, RULES);
+	ruleid_assign(g.r, RULES);
 	tap_ok(g.r[0].id != f.r[0].id && g.r[3].id == f.r[3].id,
 	       "what changed has another");
-}
-
-static void says(const struct kernel_rule *r, size_t max, const char *want)
-{
-	_cleanup_free_ char *text = rule_format(r, max);
-
-	if (!tap_ok(!strcmp(text, want), "%s", want))
-		printf("# %s\n", text);
-}
-
-static void test_text(void)
-{
-	uint8_t all[255], other[] = { 255 }, odd[] = { 47, 200, 0 };
-	struct kernel_rule r;
-	struct five f;
-	size_t i;
-
-	make_five(&f);
-	says(&f.r[0], 9, "tcp,udp,icmp,icmpv6 from 100.64.0.1, 10.0.0.0/8 to *:*");
-	says(&f.r[3], 9,
-	     "tcp from 100.64.0.1, 10.0.0.0/8, 100.64.0.1, fd7a::1-fd7a::9, "
-	     "cap 0x1f, cap 0xdeadbeef to 100.64.0.2:22, "
-	     "[fd7a::/16]:8000-8010");
-	says(&f.r[3], 1, "tcp from 100.64.0.1, ... (5 more) to 100.64.0.2:22, "
-			 "... (1 more)");
-	says(&f.r[3], 5, "tcp from 100.64.0.1, 10.0.0.0/8, 100.64.0.1, "
-			 "fd7a::1-fd7a::9, cap 0x1f, ... (1 more) to "
-			 "100.64.0.2:22, [fd7a::/16]:8000-8010");
-	for (i = 0; i < sizeof(all); i++)
-		all[i] = (uint8_t)(i + 1);
-	r = f.r[0];
-	r.protos = all;
-	r.n_protos = sizeof(all);
-	says(&r, 0, "any from ... (2 more) to ... (1 more)");
-	r.protos = other;
-	r.n_protos = 1;
-	says(&r, 1, "nothing from 100.64.0.1, ... (1 more) to *:*");
-	r.protos = odd;
-	r.n_protos = 3;
-	says(&r, 2, "gre,200 from 100.64.0.1, 10.0.0.0/8 to *:*");
-}
-
-static void test_json(void)
-{
-	static const char *const want =
-		"{\"id\":4294967295,\"protos\":[6],\"src\":[\"100.64.0.1\","
-		"\"10.0.0.0\\/8\",\"100.64.0.1\",\"fd7a::1-fd7a::9\"],"
-		"\"caps\":[31,3735928559],\"dst\":[\"100.64.0.2:22\","
-		"\"[fd7a::\\/16]:8000-8010\"]}";
-	struct json_object *o;
-	struct five f;
-
-	make_five(&f);
-	f.r[3].id = UINT32_MAX;
-	o = rule_json(&f.r[3]);
-	if (!tap_ok(!strcmp(json_object_to_json_string_ext(
-				    o, JSON_C_TO_STRING_PLAIN),
-			    want), "a rule in JSON"))
-		printf("# %s\n", json_object_to_json_string(o));
-	json_object_put(o);
-	o = rule_json(&f.r[0]);
-	tap_ok(!json_object_object_get_ex(o, "protos", NULL) &&
-	       !json_object_object_get_ex(o, "caps", NULL),
-	       "what it does not name is absent");
-	json_object_put(o);
 }
 
 /* A rule of 1,000 sources and 700 destinations, and a small one. */
@@ -217,7 +151,7 @@ static void test_parts(void)
 	for (i = 0; i < 700; i++)
 		dst[i] = (struct tailrace_dst){ addr("*"), (uint16_t)i,
 						(uint16_t)i };
-	rule_assign_ids(rules, 2);
+	ruleid_assign(rules, 2);
 	policy_from_state(&p, &state);
 	tap_ok(p.n_rules == 7, "a large rule is cut into parts");
 	for (i = 0; i < p.n_rules; i++) {
@@ -243,8 +177,6 @@ int main(void)
 {
 	test_ids_assign();
 	test_rule_ids();
-	test_text();
-	test_json();
 	test_parts();
 	return tap_done();
 }
