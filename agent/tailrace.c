@@ -20,6 +20,7 @@ const struct cli_command cli_commands[] = {
 	{ "netcheck", "[flags]", "what the way out looks like", cmd_netcheck },
 	{ "trace", "[conditions]", "what the packet filter decides, live",
 	  cmd_trace },
+	{ "flows", "[flags]", "what the flows in the tunnel did", cmd_flows },
 	{ "policy", "rules | test",
 	  "the rules in force; what they do with a packet", cmd_policy },
 	{ "doctor", "[flags]", "what is wrong, and what to do", cmd_doctor },

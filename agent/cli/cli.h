@@ -48,6 +48,7 @@ int cmd_set(struct cli *c, int argc, char **argv);
 int cmd_coord(struct cli *c, int argc, char **argv);
 int cmd_trace(struct cli *c, int argc, char **argv);
 int cmd_policy(struct cli *c, int argc, char **argv);
+int cmd_flows(struct cli *c, int argc, char **argv);
 
 /* "tailrace: " and the text to standard error; returns 1. */
 int cli_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
