@@ -138,7 +138,7 @@ ok(received > 0 and len(seen) > 1,
    'without aliases the endpoint flaps: %d seen' % len(seen))
 ok(m.stat('wg0', 'WG_UNKNOWN') > 0, 'which are nobody\'s')
 
-events = Netlink(events=True)
+events = Netlink(events='events')
 for first in ENDS:
     others = [name for name in ENDS if name != first]
     m.alias('wg0', 7, ENDS[first], [ENDS[name] for name in others])

@@ -10,7 +10,7 @@ from tailrace import *
 pair()
 enter('a')
 m = Module()
-events = Netlink(events=True)
+events = Netlink(events='events')
 
 
 def ping(count=1):

@@ -54,7 +54,7 @@ dump = m.policies('wg0')
 same(b''.join(b''.join(p.all('POLICY_LOCAL')) for p in dump),
      b''.join(map(address, ['10.9.0.0/24', 'fd09::1', '192.0.2.1-192.0.2.9'])),
      'the local set comes back as it was put in')
-same([r for p in dump for r in p.all('POLICY_RULE')],
+same(rules_of(dump),
      [rule(5, ['10.9.0.2']), rule(6, ['*'], protos=[17, 132], caps=[3, 9])],
      'and so do the rules')
 same({p.num('POLICY_GENERATION') for p in dump}, {1}, 'with its generation')
@@ -163,11 +163,11 @@ for i in range(0, 2000, 50):
           rules[i:i + 50])
 m.commit('wg0')
 dump = m.policies('wg0')
-same([r for p in dump for r in p.all('POLICY_RULE')] == rules, True,
+same(rules_of(dump) == rules, True,
      '2,000 rules come back')
 big = rule(7, ['10.0.%d.%d' % (i // 256, i % 256) for i in range(1700)])
 m.policy('wg0', rules=[big])
-same([r for p in m.policies('wg0') for r in p.all('POLICY_RULE')], [big],
+same(rules_of(m.policies('wg0')), [big],
      'so does one of 61 KB')
 
 # A dump that is overtaken says so.

@@ -8,7 +8,7 @@ from tailrace import *
 pair()
 enter('a')
 m = Module()
-events = Netlink(events=True)
+events = Netlink(events='events')
 LONG = 0xffffffff
 
 

@@ -117,9 +117,12 @@ class Message:
 
 
 class Netlink:
-    """A socket that speaks the tailrace family of its namespace."""
+    """
+    A socket that speaks the tailrace family of its namespace, and listens to
+    a multicast group of it: events or flows.
+    """
 
-    def __init__(self, events=False):
+    def __init__(self, events=None):
         self.sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 16)
         self.sock.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
         self.sock.setsockopt(SOL_NETLINK, NETLINK_CAP_ACK, 1)
@@ -128,7 +131,7 @@ class Netlink:
         self.family, groups = self._resolve()
         if events:
             self.sock.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP,
-                                 groups['events'])
+                                 groups[events])
             self.sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 24)
 
     def close(self):
@@ -313,6 +316,31 @@ class Module:
         return self.nl.dump('POLICY_GET',
                             u32(C['TAILRACE_A_POLICY_IFINDEX'], index(dev)))
 
+    def hits(self, dev, first=None):
+        """[(id, hits), ...] in the order of the policy; all, or the first."""
+        found = []
+        for m in self.policies(dev):
+            for data in m.all('POLICY_RULE'):
+                one = dict(attrs(data))
+                found.append(tuple(int.from_bytes(
+                    one[C['TAILRACE_A_RULE_' + name]], sys.byteorder)
+                    for name in ('ID', 'HITS')))
+                if len(found) == first:
+                    return found
+        return found
+
+    @staticmethod
+    def _paths(data):
+        return [struct.unpack_from('4Q', data, at)
+                for at in range(0, len(data), 32)]
+
+    def paths(self, dev, peer):
+        """rx packets, rx bytes, tx packets, tx bytes: DERP, IPv4, IPv6."""
+        return self._paths(self.peers(dev)[peer].get('PEER_PATHS'))
+
+    def device_paths(self, dev):
+        return self._paths(self.stats(dev).get('STATS_PATHS'))
+
     def alias(self, dev, peer, canonical, seen=()):
         payload = u32(C['TAILRACE_A_ALIAS_IFINDEX'], index(dev)) + \
             u32(C['TAILRACE_A_ALIAS_PEER'], peer) + \
@@ -395,6 +423,14 @@ def rule(number=1, src=('*',), dst=None, protos=(), caps=()):
     data += attr(C['TAILRACE_A_RULE_DST'],
                  b''.join([destination('*')] if dst is None else dst))
     return data
+
+
+def rules_of(dump):
+    """The rules of a dumped policy as rule() makes them: without counters."""
+    counters = [C['TAILRACE_A_RULE_HITS'], C['TAILRACE_A_RULE_PAD']]
+    return [b''.join(attr(kind, data) for kind, data in attrs(one)
+                     if kind not in counters)
+            for p in dump for one in p.all('POLICY_RULE')]
 
 
 # Namespaces.

@@ -9,7 +9,7 @@ TSMP = 99
 pair()
 enter('a')
 m = Module()
-events = Netlink(events=True)
+events = Netlink(events='events')
 b4, b6 = raw('b', TSMP), raw('b', TSMP, socket.AF_INET6)
 icmp = raw('b', socket.IPPROTO_ICMP)
 PING = b'p12345678'
