@@ -174,6 +174,18 @@ bench-kmod: build/bench/echo
 	scripts/vm run --suite $(KERNEL) --kmod --icount --timeout 1800 -- \
 		selftests/bench/cost
 
+# A packet in the filter by the size of the policy, beside nftables.
+bench-lookup: build/bench/play
+	scripts/vm run --suite uml-fast --kmod --timeout 3600 -- \
+		selftests/bench/lookup
+
+# static, as scenario is
+build/bench/play: $(addprefix selftests/bench/,play.c sizes.c sizes.h) \
+		selftests/kmod/oracle.h uapi/tailrace.h
+	@mkdir -p $(@D)
+	$(say) LD $@
+	$(CC) -std=gnu11 -O2 -Wall -Wextra -Werror -static -o $@ $(filter %.c,$^)
+
 build/bench/echo: selftests/bench/echo.c
 	@mkdir -p $(@D)
 	$(say) LD $@
@@ -199,7 +211,7 @@ $B/bench/policy: selftests/bench/policy.c $B/libtailrace.a
 bench-policy: $B/bench/policy
 	$<
 
-bench: bench-filter bench-policy bench-relay bench-coord bench-kmod
+bench: bench-filter bench-lookup bench-policy bench-relay bench-coord bench-kmod
 
 build/fuzz/fuzz-kmod-disco: selftests/fuzz/fuzz-kmod-disco.c kmod/box.c \
 		kmod/disco.c $(SHIM_DEPS) $(SHIM_HEADERS)
@@ -335,6 +347,6 @@ clean:
 -include $(OBJS:.o=.d) $(MAINS:%.c=$B/%.d) $B/kernelctl.d $B/bench/relay.d $B/bench/coord.d $B/bench/tailnet.d \
 	$B/bench/policy.d $(UNIT_TESTS:=.d) $(FUZZERS:=.d)
 
-.PHONY: all agent bench bench-filter bench-policy bench-coord bench-kmod bench-relay kmod unit-tests \
+.PHONY: all agent bench bench-filter bench-lookup bench-policy bench-coord bench-kmod bench-relay kmod unit-tests \
 	fuzzers deps check check-unit check-san check-fuzz check-kmod check-net check-interop demo lint install clean
 .SECONDARY:
