@@ -11,6 +11,11 @@
 #include <linux/kconfig.h>
 #include <linux/types.h>
 
+#if LINUX_VERSION_CODE < KERNEL_VERSION(5, 10, 0) || \
+	!IS_ENABLED(CONFIG_WIREGUARD) || !IS_ENABLED(CONFIG_NETFILTER_INGRESS)
+#error "Linux 5.10 or later, CONFIG_WIREGUARD and CONFIG_NETFILTER_INGRESS"
+#endif
+
 /* 5.16, and a configuration without it since. */
 #ifdef CONFIG_NETFILTER_EGRESS
 #define TR_HAVE_NETDEV_EGRESS 1

@@ -11,11 +11,12 @@
 # Whether the module keeps silent is told by its counters, which show that it
 # has seen a packet, and by the answer to the next good ping being the first
 # that b hears.
+import ctypes.util
 import os
 
 from tailrace import *
 
-sodium = ctypes.CDLL('libsodium.so.23')
+sodium = ctypes.CDLL(ctypes.util.find_library('sodium'))
 MAGIC = bytes.fromhex('5453f09f92ac')
 PING, PONG = 1, 2
 MARK = 0x80000

@@ -200,10 +200,12 @@ table inet keep {
 }
 table netdev keep {
 	chain ingress { type filter hook ingress device veth priority 0; }
-	chain egress { type filter hook egress device veth priority 0; }
 }
 END
 ''' % ns)
+    # not before 5.16
+    sh('''ip netns exec %s nft 'add chain netdev keep egress {
+        type filter hook egress device veth priority 0; }' || true''' % ns)
 flood = subprocess.Popen(['ip', 'netns', 'exec', 'b', 'ping', '-f', '-q',
                           '10.9.0.1'], stdout=subprocess.DEVNULL)
 noise = subprocess.Popen(['ip', 'netns', 'exec', 'b', sys.executable, '-c', '''

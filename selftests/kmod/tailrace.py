@@ -39,6 +39,9 @@ def _constants():
 
 
 C = _constants()
+
+if sys.version_info < (3, 10):
+    TimeoutError = socket.timeout
 STATES = {C['TAILRACE_STATE_' + s]: s
           for s in ('CLOSED', 'ACTIVE', 'ORPHANED', 'EXPIRED')}
 
