@@ -120,6 +120,8 @@ int tr_filter_resize(struct tr_filter *filter, u32 flows,
 	synchronize_rcu();
 	tr_flow_take_over(table, &era);
 	synchronize_rcu();
+	tr_flow_let_go(table);
+	synchronize_rcu();
 	tr_flow_free(old);
 	return 0;
 }

@@ -513,6 +513,9 @@ enum tr_flow_added tr_flow_open(struct tr_flow_table *table,
 		.peer = opening->peer,
 		.kind = opening->kind,
 		.state = opening->tcp & ~TR_FLOW_TCP_SYN,
+		/* Else it has been open for long. */
+		.confirmed = key->proto == IPPROTO_TCP &&
+			     !(opening->tcp & TR_FLOW_TCP_SYN),
 	};
 	enum tr_flow_added ret;
 	u16 tag = tag_of(hash);
@@ -526,7 +529,7 @@ enum tr_flow_added tr_flow_open(struct tr_flow_table *table,
 		ret = TR_FLOW_KNOWN;
 		if (is_ours(&flow[i]) || opening->kind == TR_FLOW_REPLY)
 			goto out;
-		new.confirmed = READ_ONCE(flow[i].confirmed);
+		new.confirmed |= READ_ONCE(flow[i].confirmed);
 		new.state |= flow[i].state & ~BY_PEER;
 		place(b, flow, tag, era, i, &new, now);
 	} else {
@@ -581,6 +584,10 @@ void tr_flow_take_over(struct tr_flow_table *table,
 		}
 		cond_resched();
 	}
+}
+
+void tr_flow_let_go(struct tr_flow_table *table)
+{
 	WRITE_ONCE(table->old, NULL);
 }
 

@@ -163,7 +163,7 @@ enum tr_flow_kind tr_flow_track(struct tr_flow_table *table,
 				struct tr_flow_found *found);
 
 /* Bits of tr_flow_opening.tcp. */
-#define TR_FLOW_TCP_SYN 0x1 /* opens it anew, whatever there was */
+#define TR_FLOW_TCP_SYN 0x1 /* opens it anew; else it is established */
 #define TR_FLOW_TCP_FIN_IN 0x2
 #define TR_FLOW_TCP_FIN_OUT 0x4
 #define TR_FLOW_TCP_RST 0x8
@@ -204,11 +204,17 @@ enum tr_flow_added tr_flow_open(struct tr_flow_table *table,
 void tr_flow_close(struct tr_flow_table *table, const struct tr_flow_key *key,
 		   const struct tr_flow_era *era, u8 tcp);
 
+/*
+ * Another size: the new table is prepared to succeed the old one, published,
+ * has the flows carried over to it, and lets go of the old one, which may then
+ * be freed; with a grace period after each of the last three steps.
+ */
+
 /**
  * tr_flow_succeed() - prepare a table to take another's place
  * @table: new, not yet used
- * @old: what it does not find it looks for there; gets no more flows once
- *	every user has turned to @table
+ * @old: what is not found in @table is looked for there; gets no more flows
+ *	once every user has turned to @table
  */
 void tr_flow_succeed(struct tr_flow_table *table, struct tr_flow_table *old);
 
@@ -217,11 +223,13 @@ void tr_flow_succeed(struct tr_flow_table *table, struct tr_flow_table *old);
  * @table: in use instead of the old one everywhere
  * @era: now; what does not live in it stays behind
  *
- * In a larger table all find room that nobody else has taken. A grace period
- * later the old one may be freed. Process context.
+ * In a larger table all find room that nobody else has taken. Process context.
  */
 void tr_flow_take_over(struct tr_flow_table *table,
 		       const struct tr_flow_era *era);
+
+/* Nobody is left who has looked for a flow before it was carried over. */
+void tr_flow_let_go(struct tr_flow_table *table);
 
 /* Flows that live in @era. Walks the table; process context. */
 u32 tr_flow_count(struct tr_flow_table *table, const struct tr_flow_era *era);

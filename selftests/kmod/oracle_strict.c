@@ -186,6 +186,7 @@ static int tcp_in(struct oracle *o, const struct oracle_packet *p, int flags,
 		return ACCEPT;
 	if (!m)
 		m = memorize(o, &f);
+	m->confirmed = true;
 	m->fin_in |= flags & 0x01;
 	m->rst |= !!(flags & 0x04);
 	return ACCEPT;
@@ -397,6 +398,7 @@ static void tcp_out(struct oracle *o, const struct oracle_packet *p)
 	}
 	m = memorize(o, &f);
 	m->ours = ours;
+	m->confirmed = !oracle_is_syn(p);
 	m->fin_out = fin;
 	m->rst = rst;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 
 #include "../../kmod/flow.h"
@@ -124,6 +125,281 @@ static void test_load(void)
 	tr_flow_free(t);
 }
 
+/* Strict: kinds, and what is remembered of them. */
+static void test_strict(void)
+{
+	const struct tr_flow_era era = { .epoch = 1, .strict = 1, .verdict = 5 };
+	const struct tr_flow_era next = { .epoch = 1, .strict = 1,
+					  .verdict = 6 };
+	const struct tr_flow_era other = { .epoch = 1, .strict = 2,
+					   .verdict = 5 };
+	struct tr_flow_opening opening = { .kind = TR_FLOW_VERDICT, .rule = 9 };
+	struct tr_flow_table *t = tr_flow_new(1024);
+	struct tr_flow_key udp = key(1), tcp = key(2);
+	struct tr_flow_found found;
+
+	tcp.proto = IPPROTO_TCP;
+	tap_ok(tr_flow_open(t, &udp, &era, &opening) == TR_FLOW_ADDED &&
+	       tr_flow_track(t, &udp, &era, TR_FLOW_IN, &found) ==
+		       TR_FLOW_VERDICT && found.rule == 9,
+	       "a verdict");
+	tap_ok(tr_flow_track(t, &udp, &next, TR_FLOW_IN, &found) ==
+		       TR_FLOW_STALE, "of another era");
+	opening.kind = TR_FLOW_REPLY;
+	tap_ok(tr_flow_open(t, &udp, &next, &opening) == TR_FLOW_KNOWN &&
+	       tr_flow_track(t, &udp, &next, TR_FLOW_IN, &found) ==
+		       TR_FLOW_STALE, "does not become a reply");
+	opening.kind = TR_FLOW_VERDICT;
+	tap_ok(tr_flow_open(t, &udp, &next, &opening) == TR_FLOW_KNOWN &&
+	       tr_flow_track(t, &udp, &next, TR_FLOW_IN, &found) ==
+		       TR_FLOW_VERDICT, "but may be renewed");
+	tr_flow_add(t, &udp, &next, TR_FLOW_REPLY, 0, 0);
+	tap_ok(tr_flow_track(t, &udp, &next, TR_FLOW_IN, &found) ==
+		       TR_FLOW_STALE, "nor when it was answered unstrictly");
+	opening.tcp = TR_FLOW_TCP_SYN;
+	tr_flow_open(t, &tcp, &era, &opening);
+	tap_ok(tr_flow_track(t, &tcp, &next, TR_FLOW_IN, &found) ==
+		       TR_FLOW_STALE &&
+	       tr_flow_track(t, &tcp, &other, TR_FLOW_IN, &found) ==
+		       TR_FLOW_FREE && tr_flow_count(t, &era) == 2,
+	       "TCP is of one strict period");
+	opening.kind = TR_FLOW_REPLY;
+	tr_flow_open(t, &tcp, &era, &opening);
+	tap_ok(tr_flow_track(t, &tcp, &next, TR_FLOW_IN, &found) ==
+		       TR_FLOW_REPLY, "SYN makes it another's");
+	tr_flow_free(t);
+}
+
+/*
+ * Established flows of a hundred peers and of ours, and one more peer's flood
+ * of new ones: how many of the former are then missing.
+ */
+enum flood { ONCE, TWICE, ANSWERED };
+
+static struct tr_flow_key flood_key(u32 i)
+{
+	struct tr_flow_key k = key(i);
+
+	k.src.s6_addr[0] = 1;
+	return k;
+}
+
+static u32 flooded(u32 size, u32 established, bool strict, enum flood how)
+{
+	const struct tr_flow_era era = { .epoch = 1, .strict = strict,
+					 .verdict = 1 };
+	struct tr_flow_opening opening = { .kind = TR_FLOW_VERDICT,
+					   .tcp = TR_FLOW_TCP_SYN };
+	struct tr_flow_table *t = tr_flow_new(size);
+	u32 i, rule, known = 0, lost = 0;
+	struct tr_flow_found found;
+	bool *is_known = calloc(established, sizeof(*is_known));
+	struct tr_flow_key k;
+
+	for (i = 0; i < established; i++) {
+		k = key(i);
+		opening.peer = 1 + i % 100;
+		opening.kind = i % 2 ? TR_FLOW_REPLY : TR_FLOW_VERDICT;
+		k.proto = strict ? IPPROTO_TCP : IPPROTO_UDP;
+		if (strict)
+			tr_flow_open(t, &k, &era, &opening);
+		else
+			tr_flow_add(t, &k, &era, TR_FLOW_REPLY, 0,
+				    opening.peer);
+	}
+	shim_jiffies += HZ;
+	for (i = 0; i < established; i++) {
+		k = key(i);
+		k.proto = strict ? IPPROTO_TCP : IPPROTO_UDP;
+		is_known[i] = strict ? tr_flow_track(t, &k, &era, TR_FLOW_IN,
+						     &found) :
+				       tr_flow_find(t, &k, &era, &rule);
+		known += is_known[i];
+	}
+	opening.peer = 999;
+	opening.kind = TR_FLOW_VERDICT;
+	for (i = 0; i < 1000000; i++) {
+		if (i % 10000 == 0)
+			shim_jiffies += HZ;
+		k = flood_key(i);
+		k.proto = strict ? IPPROTO_TCP : IPPROTO_UDP;
+		if (strict) {
+			tr_flow_open(t, &k, &era, &opening);
+			if (how == TWICE)
+				tr_flow_track(t, &k, &era, TR_FLOW_IN, &found);
+			continue;
+		}
+		tr_flow_add(t, &k, &era, TR_FLOW_VERDICT, 0, 999);
+		if (how == ANSWERED)
+			tr_flow_add(t, &k, &era, TR_FLOW_REPLY, 0, 999);
+		if (how != ONCE)
+			tr_flow_find(t, &k, &era, &rule);
+	}
+	for (i = 0; i < established; i++) {
+		k = key(i);
+		k.proto = strict ? IPPROTO_TCP : IPPROTO_UDP;
+		if (!is_known[i])
+			continue;
+		lost += strict ? !tr_flow_track(t, &k, &era, TR_FLOW_ASK,
+						&found) :
+				 !tr_flow_peek(t, &k, &era, &rule);
+	}
+	free(is_known);
+	tr_flow_free(t);
+	printf("# %u established in %u places, 1000000 new ones%s%s%s: %u lost\n",
+	       known, size, strict ? ", strict" : "",
+	       how == ONCE ? "" : ", two packets each",
+	       how == ANSWERED ? " and an answer" : "", lost);
+	return lost;
+}
+
+static void test_flood(void)
+{
+	tap_ok(!flooded(262144, 10000, false, ONCE) &&
+	       !flooded(262144, 10000, false, TWICE) &&
+	       !flooded(262144, 10000, false, ANSWERED),
+	       "a flood displaces nobody else's flows");
+	tap_ok(!flooded(262144, 10000, true, ONCE) &&
+	       !flooded(262144, 10000, true, TWICE), "nor when strict");
+	tap_ok(!flooded(16384, 10000, false, TWICE) &&
+	       !flooded(16384, 10000, true, TWICE), "nor in a small table");
+	/* What we send always finds a place, be it an answer to the flood. */
+	tap_ok(flooded(16384, 10000, false, ANSWERED) < 100,
+	       "answers may displace one in a bucket that is full");
+}
+
+/* Resizing: a larger table loses nothing, a smaller one what has no room. */
+static void test_resize(void)
+{
+	const struct tr_flow_era era = { .epoch = 1 };
+	struct tr_flow_table *t[3] = { tr_flow_new(65536) };
+	u32 i, known = 0, lost = 0, n;
+
+	for (i = 0; i < 60000; i++)
+		add(t[0], i, 1, 0, TR_FLOW_REPLY);
+	for (i = 60000; i < 70000; i++)
+		add(t[0], i, 2, 0, TR_FLOW_REPLY);
+	known = count(t[0], 1);
+	t[1] = tr_flow_new(131072);
+	tr_flow_succeed(t[1], t[0]);
+	for (i = 0, n = 0; i < 60000; i++)
+		n += find(t[1], i, 1, 0) == TR_FLOW_REPLY;
+	tap_ok(n == known, "while it happens: all of %u are found", known);
+	tap_ok(add(t[1], 80000, 1, 0, TR_FLOW_REPLY) == TR_FLOW_ADDED &&
+	       find(t[1], 80000, 1, 0) && !find(t[0], 80000, 1, 0),
+	       "new ones go to the new table");
+	tr_flow_take_over(t[1], &era);
+	tr_flow_let_go(t[1]);
+	tr_flow_free(t[0]);
+	for (i = 0, n = 0; i < 60000; i++)
+		n += find(t[1], i, 1, 0) == TR_FLOW_REPLY;
+	tap_ok(n == known && count(t[1], 1) == known + 1 && !count(t[1], 2),
+	       "in a larger table: all, and none of another epoch");
+
+	t[2] = tr_flow_new(4096);
+	tr_flow_succeed(t[2], t[1]);
+	tr_flow_take_over(t[2], &era);
+	tr_flow_let_go(t[2]);
+	tr_flow_free(t[1]);
+	tap_ok(count(t[2], 1) == 4096, "in a smaller one: as many as it has");
+	for (i = 0; i < 60000; i++)
+		lost += !find(t[2], i, 1, 0);
+	tap_ok(lost <= 60000 - 4096 + 1, "and found");
+	tr_flow_free(t[2]);
+}
+
+/*
+ * The same while others use it: two threads have flows of their own, which must
+ * not be missed once, and enter new ones; the table changes its size meanwhile.
+ * A thread that has passed its loop's head holds no older table: the grace
+ * periods of the filter.
+ */
+#define RESIZE_FLOWS 1000
+
+struct user {
+	pthread_t thread;
+	u32 base;
+	u64 rounds;
+	u32 missed, late;
+	bool stop;
+};
+
+static struct tr_flow_table *shared;
+
+static void *use(void *arg)
+{
+	struct user *u = arg;
+	u32 i, next = 0;
+
+	while (!__atomic_load_n(&u->stop, __ATOMIC_ACQUIRE)) {
+		struct tr_flow_table *t =
+			__atomic_load_n(&shared, __ATOMIC_ACQUIRE);
+
+		for (i = 0; i < RESIZE_FLOWS / 10; i++)
+			u->missed += !find(t, u->base + next * 100 + i, 1, 0);
+		/* Entered now, found in the next round, in whatever table. */
+		i = u->base + 500000 + u->rounds % 100;
+		if (u->rounds >= 100)
+			u->late += !find(t, i, 1, 0);
+		add(t, i, 1, 0, TR_FLOW_REPLY);
+		next = (next + 1) % 10;
+		__atomic_add_fetch(&u->rounds, 1, __ATOMIC_RELEASE);
+	}
+	return NULL;
+}
+
+static void wait_for_grace(struct user *u)
+{
+	u64 was[2];
+	int i;
+
+	for (i = 0; i < 2; i++)
+		was[i] = __atomic_load_n(&u[i].rounds, __ATOMIC_ACQUIRE);
+	for (i = 0; i < 2; i++)
+		while (__atomic_load_n(&u[i].rounds, __ATOMIC_ACQUIRE) <
+		       was[i] + 2)
+			sched_yield();
+}
+
+static void test_resize_race(void)
+{
+	static const u32 sizes[] = { 16384, 65536, 32768, 131072 };
+	const struct tr_flow_era era = { .epoch = 1 };
+	struct user u[2] = { { .base = 0 }, { .base = 1000000 } };
+	u32 i, k;
+
+	shared = tr_flow_new(65536);
+	for (i = 0; i < 2; i++)
+		for (k = 0; k < RESIZE_FLOWS; k++)
+			add(shared, u[i].base + k, 1, 0, TR_FLOW_REPLY);
+	for (i = 0; i < 2; i++)
+		if (pthread_create(&u[i].thread, NULL, use, &u[i]))
+			exit(1);
+	wait_for_grace(u);
+	for (i = 0; i < 40; i++) {
+		struct tr_flow_table *old = shared;
+		struct tr_flow_table *t = tr_flow_new(sizes[i % 4]);
+
+		tr_flow_succeed(t, old);
+		__atomic_store_n(&shared, t, __ATOMIC_RELEASE);
+		wait_for_grace(u);
+		tr_flow_take_over(t, &era);
+		wait_for_grace(u);
+		tr_flow_let_go(t);
+		wait_for_grace(u);
+		tr_flow_free(old);
+	}
+	for (i = 0; i < 2; i++) {
+		__atomic_store_n(&u[i].stop, true, __ATOMIC_RELEASE);
+		pthread_join(u[i].thread, NULL);
+	}
+	tap_ok(!u[0].missed && !u[1].missed && !u[0].late && !u[1].late,
+	       "40 times under traffic: %u and %u of %llu lookups missed",
+	       u[0].missed + u[1].missed, u[0].late + u[1].late,
+	       (unsigned long long)(u[0].rounds + u[1].rounds) * 101);
+	tr_flow_free(shared);
+}
+
 static void test_memory(void)
 {
 	int i;
@@ -211,6 +487,10 @@ int main(void)
 	test_bound();
 	test_load();
 	test_race();
+	test_strict();
+	test_flood();
+	test_resize();
+	test_resize_race();
 	test_memory();
 	return tap_done();
 }
