@@ -33,6 +33,8 @@ module_init(main_init);
 module_exit(main_exit);
 MODULE_LICENSE("GPL v2");
 MODULE_DESCRIPTION("Tailscale-protocol data path around WireGuard");
+/* As agent/version.h has it: "tailrace doctor" compares. */
+MODULE_VERSION("0.1.0");
 MODULE_ALIAS_GENL_FAMILY(TAILRACE_FAMILY_NAME);
 /* Devices to attach to, but not its symbols. */
 MODULE_SOFTDEP("pre: wireguard");

@@ -166,5 +166,15 @@ there = {name for name in re.findall(r'\bTAILRACE_\w+', code)
          if not name.endswith('_UNSPEC')}
 ok(there == named | names, 'the header has nothing else',
    '\n'.join(sorted(there ^ (named | names))))
+
+
+def version(path, pattern):
+    found = re.search(pattern, open(os.path.join(TOP, path)).read())
+    return found and found[1]
+
+
+ours = version('agent/version.h', r'TAILRACE_VERSION "(.*)"')
+ok(ours and ours == version('kmod/main.c', r'MODULE_VERSION\("(.*)"\)'),
+   'module and agent have one version')
 print('1..%d' % count)
 sys.exit(failed > 0)
