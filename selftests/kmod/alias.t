@@ -123,9 +123,10 @@ def ping(count, extra=''):
     before = replies('b')
     with subprocess.Popen(
             'ip netns exec b ping -q -c %d -i %.2f %s 10.9.0.1 >/dev/null'
-            % (count, 0.04 * PATIENCE, extra), shell=True) as child:
+            % (count, 0.04, extra), shell=True) as child:
         while child.poll() is None:
             seen.add(endpoint_now())
+            time.sleep(0.1)
     received = answered('b', count, before)
     seen.add(endpoint_now())
     return seen, received
