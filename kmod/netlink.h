@@ -7,6 +7,9 @@
 #ifndef _TR_NETLINK_H
 #define _TR_NETLINK_H
 
+#include <linux/log2.h>
+#include <linux/sizes.h>
+#include <linux/skbuff.h>
 #include <net/genetlink.h>
 
 #include "../uapi/tailrace.h"
@@ -42,6 +45,23 @@ void tr_netlink_uninit(void);
 struct tr_device *tr_netlink_lock(struct tr_net *tn,
 				  const struct nlattr *ifindex,
 				  struct netlink_ext_ack *extack);
+
+/**
+ * tr_netlink_min_dump() - netlink_callback.min_dump_alloc for long objects
+ * @size: of the longest object of the dump, as attributes
+ *
+ * Return: room for a message with it. netlink_dump() reserves whatever the
+ * allocator gave it beyond that as headroom, and an skb's header offsets end at
+ * 64 KiB: what would be rounded up by more is asked for in whole.
+ */
+static inline u32 tr_netlink_min_dump(size_t size)
+{
+	size += NLMSG_DEFAULT_SIZE;
+	if (size < SZ_64K)
+		return size;
+	size += SKB_DATA_ALIGN(sizeof(struct skb_shared_info));
+	return SKB_WITH_OVERHEAD(roundup_pow_of_two(size));
+}
 
 extern const struct nla_policy
 	tr_netlink_policy_attrs[TAILRACE_A_POLICY_MAX + 1];

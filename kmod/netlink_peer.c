@@ -355,7 +355,7 @@ int tr_netlink_peer_start(struct netlink_callback *cb)
 		size = max(size, peer_size(rcu_dereference(peer->config)));
 	rcu_read_unlock();
 	mutex_unlock(&tn->lock);
-	cb->min_dump_alloc = NLMSG_DEFAULT_SIZE + size;
+	cb->min_dump_alloc = tr_netlink_min_dump(size);
 	return 0;
 }
 

@@ -230,7 +230,7 @@ int tr_netlink_policy_start(struct netlink_callback *cb)
 	for (i = 0; policy && i < tr_policy_n_rules(policy); i++)
 		size = max(size, rule_size(tr_policy_rule(policy, i)));
 	mutex_unlock(&tn->lock);
-	cb->min_dump_alloc = NLMSG_DEFAULT_SIZE + size;
+	cb->min_dump_alloc = tr_netlink_min_dump(size);
 	return 0;
 }
 
