@@ -296,8 +296,8 @@ def status(*flags):
 found, text = status()
 same(found, 3, 'status, without an agent: packets pass')
 ok('does not answer' in text and
-   re.search('tailrace0: orphaned for .*, expires in (59m|1h)', text),
-   'and for how long')
+   re.search(r'tailrace0: orphaned for .*, expires in \d+m', text),
+   'and for how long: ' + text.replace('\n', ' '))
 found, text = status('--json')
 same(json.loads(text.split('tailrace: ')[0])['Devices']['tailrace0']['state'],
      'orphaned', 'as JSON')
@@ -322,12 +322,6 @@ same(ctl.changes(), before + 3, 'changes nothing')
 same(ctl.publish(*STATE, *ALL, 'deny'), '', 'another policy')
 same((setting('FLAGS'), setting('FLOWS_MAX'), setting('MAX_STALE')),
      (C['TAILRACE_DEVICE_STRICT'], 8192, 60), 'leaves them')
-a('ip link del tailrace0')
-ok(until(lambda: 'tailrace0' in a('ip -br link') and
-         m.get('tailrace0').num('DEVICE_GENERATION')),
-   'the interface goes and comes back')
-same((setting('FLAGS'), setting('FLOWS_MAX'), setting('MAX_STALE')),
-     (C['TAILRACE_DEVICE_STRICT'], 8192, 60), 'with all settings')
 same(ctl.publish(*STATE), '', 'none of them')
 same((setting('FLAGS'), setting('FLOWS_MAX'), setting('MAX_STALE')),
      (0, 262144, 0), 'the module is as at first')
@@ -402,16 +396,20 @@ wg_peer = wg('peers')
 a('wg set tailrace0 peer %s remove; ip route flush table 52' % wg_peer)
 ok(until(lambda: wg('endpoints').endswith('10.9.0.2:50000')),
    'a peer that was removed comes back with its endpoint')
+same(ctl.publish(*STATE, *ALL), '', 'all settings once more')
 a('ip link del tailrace0')
 ok(until(lambda: '192.168.77.0' in a('ip route show table 52', False) and
          'fd7a' in a('ip -6 route show table 52')), 'even the interface')
 ctl.tell('steer-port')
 same(int(ctl.expect(r'steer-port (\d+)')[1]), PORT,
      'with the steer socket bound again')
+same((setting('FLAGS'), setting('FLOWS_MAX'), setting('MAX_STALE')),
+     (C['TAILRACE_DEVICE_STRICT'], 8192, 60), 'and all settings')
 same(ping(start='a', to='100.64.0.2'), 0, 'and packets pass')
 before = ctl.changes()
-same(ctl.publish(*STATE), '', 'then the same state')
+same(ctl.publish(*STATE, *ALL), '', 'then the same state')
 same(ctl.changes(), before, 'changes nothing')
+ctl.publish(*STATE)
 
 # The module goes: nothing passes unfiltered. It comes back: all is well.
 sh('echo blacklist tailrace >/etc/modprobe.d/tailrace-test.conf; '

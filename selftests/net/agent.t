@@ -179,6 +179,15 @@ ok('FlowTable' in api('POST', 'check-prefs', {'FlowTable': 3})[1],
 same(api('GET', 'usermetrics')[0], 200, 'metrics under their name')
 same(api('GET', 'no-such')[0], 404, 'what is not there')
 
+# What up does to settings.
+same(cli('up', '--max-stale=2h', '--timeout=1s')[0], 1,
+     'up, where nobody lets it in')
+same([get(n) for n in ('strict', 'max-stale')], ['true', '2h0m0s'],
+     'has set what it was given')
+code, out, err = cli('up', '--reset', '--json', '--timeout=1s')
+same([get(n) for n in ('strict', 'max-stale', 'advertise-tags')],
+     ['default', 'default', ''], 'and --reset what it was not')
+
 # The doctor, with an agent.
 checks = {c['name']: c for c in
           json.loads(cli('doctor', '--json')[1])['checks']}
