@@ -55,7 +55,7 @@ NLM_F_DUMP_INTR = 0x10
 NLMSG_ERROR, NLMSG_DONE, GENL_ID_CTRL = 2, 3, 16
 NLMSGERR_ATTR_MSG = 1
 SO_RCVBUFFORCE = 33
-SOL_NETLINK, NETLINK_ADD_MEMBERSHIP = 270, 1
+SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, NETLINK_BROADCAST_ERROR = 270, 1, 4
 NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK = 10, 11, 12
 
 
@@ -136,6 +136,7 @@ class Netlink:
             self.sock.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP,
                                  groups[events])
             self.sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 24)
+            self.sock.setsockopt(SOL_NETLINK, NETLINK_BROADCAST_ERROR, 1)
 
     def close(self):
         self.sock.close()
@@ -333,16 +334,16 @@ class Module:
         return found
 
     @staticmethod
-    def _paths(data):
+    def paths_of(data):
         return [struct.unpack_from('4Q', data, at)
                 for at in range(0, len(data), 32)]
 
     def paths(self, dev, peer):
         """rx packets, rx bytes, tx packets, tx bytes: DERP, IPv4, IPv6."""
-        return self._paths(self.peers(dev)[peer].get('PEER_PATHS'))
+        return self.paths_of(self.peers(dev)[peer].get('PEER_PATHS'))
 
     def device_paths(self, dev):
-        return self._paths(self.stats(dev).get('STATS_PATHS'))
+        return self.paths_of(self.stats(dev).get('STATS_PATHS'))
 
     def alias(self, dev, peer, canonical, seen=()):
         payload = u32(C['TAILRACE_A_ALIAS_IFINDEX'], index(dev)) + \

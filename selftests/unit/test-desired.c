@@ -119,6 +119,16 @@ static void filter(void)
 		"\"Peers\":[{\"ID\":2,\"Key\":\"" KEY_B "\",\"IsJailed\":true,"
 		"\"CapMap\":{\"x\":[],\"y\":null},"
 		"\"Addresses\":[\"100.64.0.2/32\"]}]}";
+	/* the same rules after one with another capability */
+	static const char more[] =
+		"{" SELF ",\"PacketFilters\":{\"base\":["
+		"{\"SrcIPs\":[\"cap:a\"],\"DstPorts\":[{\"IP\":\"*\","
+		"\"Ports\":{\"First\":1,\"Last\":1}}]},"
+		"{\"SrcIPs\":[\"*\"],\"DstPorts\":[{\"IP\":\"100.64.0.1\","
+		"\"Ports\":{\"First\":22,\"Last\":22}}]},"
+		"{\"SrcIPs\":[\"cap:x\"],\"DstPorts\":[{\"IP\":\"*\","
+		"\"Ports\":{\"First\":0,\"Last\":65535}}]}]}}";
+	uint32_t ids[2], cap;
 	struct desired d;
 
 	prefs.routes = &(struct prefix){ .ip = ip_v4(10, 0, 0, 0), .bits = 8 };
@@ -134,6 +144,15 @@ static void filter(void)
 	       "a peer carries the capabilities that rules ask for");
 	tap_ok(only_peer(&d) && only_peer(&d)->flags == TAILRACE_PEER_JAILED,
 	       "a jailed peer is marked");
+	ids[0] = d.state.rules[0].id;
+	ids[1] = d.state.rules[1].id;
+	cap = d.state.rules[1].src_caps[0];
+	done(&d);
+	build(&d, more);
+	tap_ok(d.state.n_rules == 3 && d.state.rules[1].id == ids[0] &&
+		       d.state.rules[2].id == ids[1] &&
+		       d.state.rules[2].src_caps[0] == cap,
+	       "an edit changes neither the other rules' ids nor capabilities");
 	done(&d);
 	prefs.shields_up = true;
 	build(&d, json);

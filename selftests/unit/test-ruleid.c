@@ -139,7 +139,7 @@ static void test_parts(void)
 	struct kernel_state state = { .local = &local, .n_local = 1,
 				      .rules = rules, .n_rules = 2 };
 	struct kernel_rule *big, *small;
-	struct policy p;
+	struct policy p, again;
 	uint64_t sum = 0;
 	char text[32];
 	size_t i;
@@ -158,6 +158,9 @@ static void test_parts(void)
 		p.rules[i].hits = 1ull << i;
 		sum += p.rules[i].hits;
 	}
+	policy_from_state(&again, &state);
+	tap_ok(policy_equal(&p, &again), "hits make no difference");
+	policy_clear(&again);
 	policy_join(&p);
 	if (!tap_ok(p.n_rules == 2, "which become one again"))
 		exit(tap_done());
