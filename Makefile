@@ -7,6 +7,8 @@
 #   make check-unit [SAN=1]        codecs and state machines [ASan, UBSan]
 #   make check-fuzz                short libFuzzer runs
 #   make check-kmod KERNEL=SUITE   the module in a VM: the suites of scripts/vm
+#   make check-matrix              that on every kernel, Debian 11 to sid
+#   make lint-kmod                 sparse, checkpatch, coccinelle, gcc, clang
 #   make check-net                 networks of namespaces
 #   make check-interop             against headscale, tailscaled and derper
 #   make kmod KDIR=DIR             tailrace.ko for the kernel built in DIR
@@ -238,6 +240,7 @@ kmod:
 SUDO := $(shell test $$(id -u) = 0 || echo sudo -E)
 KERNEL ?= bookworm
 SUITES := uml trixie bookworm
+MATRIX := bullseye bookworm bookworm-backports trixie trixie-backports sid
 KMOD_TESTS := $(sort $(wildcard selftests/kmod/*.t))
 NET_TESTS := $(sort $(wildcard selftests/net/*.t))
 INTEROP_TESTS := $(sort $(wildcard selftests/interop/*.t))
@@ -288,6 +291,9 @@ check-kmod: build/kernelctl build/scenario build/tailrace
 		--timeout 1800 --) \
 		-e selftests/kmod/run $(KMOD_TESTS)
 
+check-matrix: build/kernelctl build/scenario build/tailrace
+	@$(SUDO) scripts/matrix $(MATRIX)
+
 check-net: agent
 	@$(call prove,net,$(SUDO)) $(NET_TESTS)
 
@@ -311,6 +317,9 @@ lint:
 		--suppress=missingIncludeSystem \
 		--suppress=preprocessorErrorDirective -D_GNU_SOURCE $(MNL_LOOPS) \
 		-I agent -I uapi agent
+
+lint-kmod:
+	@scripts/lint-kmod $(LINT)
 
 # ── installation ─────────────────────────────────────────────────────────
 
@@ -348,5 +357,6 @@ clean:
 	$B/bench/policy.d $(UNIT_TESTS:=.d) $(FUZZERS:=.d)
 
 .PHONY: all agent bench bench-filter bench-lookup bench-policy bench-coord bench-kmod bench-relay kmod unit-tests \
-	fuzzers deps check check-unit check-san check-fuzz check-kmod check-net check-interop demo lint install clean
+	fuzzers deps check check-unit check-san check-fuzz check-kmod \
+	check-matrix check-net check-interop demo lint lint-kmod install clean
 .SECONDARY:

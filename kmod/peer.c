@@ -45,7 +45,7 @@ static const struct rhashtable_params route_params = {
 	.automatic_shrinking = true,
 };
 
-static bool is_held(const struct tr_peers *peers)
+static bool __maybe_unused is_held(const struct tr_peers *peers)
 {
 	return lockdep_is_held(&peers->lock);
 }

@@ -224,19 +224,19 @@ same(got and peer.open(own, got[0]), pong(b'no check sum', ('192.0.2.2', 5000)),
 # The host's firewall has its say, as it has with WireGuard's packets.
 CHAINS = """
 add table inet t
-add chain inet t in { type filter hook input priority 0; }
-add chain inet t out { type filter hook output priority 0; }
+add chain inet t input { type filter hook input priority 0; }
+add chain inet t output { type filter hook output priority 0; }
 """
 for name, sock, to in (('IPv4', out4, V4), ('IPv6', out6, V6)):
-    sh('nft -f -', input=CHAINS + 'add rule inet t in udp sport %d drop' %
+    sh('nft -f -', input=CHAINS + 'add rule inet t input udp sport %d drop' %
        sock.getsockname()[1])
     silent('the firewall keeps it out, ' + name, [good], sock, to,
            probe=False)
     sh('nft delete table inet t')
     answered('the firewall lets it in, ' + name, sock, to)
     sh('nft -f -', input=CHAINS + """
-       add rule inet t in ct state invalid drop
-       add rule inet t out ct state invalid drop""")
+       add rule inet t input ct state invalid drop
+       add rule inet t output ct state invalid drop""")
     answered('connection tracking is content, ' + name, sock, to)
     sh('nft delete table inet t')
 

@@ -40,7 +40,7 @@ def blocked(reason):
 
 m.attach('wg0', 41641)
 same(m.get('wg0').num('DEVICE_MAX_STALE'), 0, 'without a bound to begin with')
-refused('EINVAL', 'nothing to set', m.nl.do, 'DEV_SET',
+refused('EINVAL', 'nothing to be set', m.nl.do, 'DEV_SET',
         u32(C['TAILRACE_A_DEVICE_IFINDEX'], index('wg0')))
 
 # Without a policy nothing passes anyway, and no time runs.
