@@ -10,36 +10,10 @@
 import hashlib
 import threading
 
+from craft import *
 from tailrace import *
 
-netns('a', 'b')
-sh('''
-ip link add va netns a type veth peer name vb netns b
-ip -n a addr add 10.0.0.1/24 dev va; ip -n a link set va up
-ip -n b addr add 10.0.0.2/24 dev vb; ip -n b link set vb up
-for n in a b; do
-	ip -n $n link add wg0 type wireguard
-	ip -n $n link set wg0 addrgenmode none
-	wg genkey >/tmp/key.$n
-done
-pub() { wg pubkey </tmp/key.$1; }
-ip netns exec a wg set wg0 private-key /tmp/key.a listen-port 41641 \
-	peer $(pub b) endpoint 10.0.0.2:41642 \
-	allowed-ips 100.64.0.0/24,10.9.0.0/24,fd7a:115c:a1e0::/48
-ip netns exec b wg set wg0 private-key /tmp/key.b listen-port 41642 \
-	peer $(pub a) endpoint 10.0.0.1:41641 allowed-ips 0.0.0.0/0,::/0
-ip -n a addr add 100.64.0.1/32 dev wg0
-ip -n a addr add fd7a:115c:a1e0::1/128 dev wg0
-for i in 2 3 4; do
-	ip -n b addr add 100.64.0.$i/32 dev wg0
-	ip -n b addr add fd7a:115c:a1e0::$i/128 dev wg0
-done
-for n in a b; do
-	ip -n $n link set wg0 up
-	ip -n $n route add 100.64.0.0/24 dev wg0
-	ip -n $n route add fd7a:115c:a1e0::/48 dev wg0
-done
-''')
+site()
 enter('a')
 m = Module()
 m.attach('wg0', 41641)
@@ -48,8 +22,6 @@ m.peer('wg0', 3, ['100.64.0.3', 'fd7a:115c:a1e0::3'],
        flags=C['TAILRACE_PEER_JAILED'])
 m.peer('wg0', 4, ['100.64.0.4', 'fd7a:115c:a1e0::4'], ['10.9.0.0/24'], [7])
 
-SO_RCVBUFFORCE = 33
-TCP, UDP, ICMP, ICMP6, GRE, SCTP, FRAGMENT = 6, 17, 1, 58, 47, 132, 44
 US, US6 = '100.64.0.1', 'fd7a:115c:a1e0::1'
 LOCAL = [US, US6, '10.1.0.0/16']
 RULES = [
@@ -60,50 +32,8 @@ RULES = [
     rule(4, ['100.64.0.2'], [destination('10.1.1.0/24', 1)], [GRE]),
     rule(5, [], [destination('*', 8000, 8000)], caps=[7]),
 ]
-REASONS = {n: name[len('TAILRACE_DROP_'):] for name, n in C.items()
-           if name.startswith('TAILRACE_DROP_')}
 
-# Crafted packets go into b's tunnel from a packet socket: nobody corrects
-# them on the way, and b's own stack is kept from answering what comes back.
-sh('''ip netns exec b nft -f - <<-END
-table inet quiet {
-	chain output {
-		type filter hook output priority 0;
-		oifname wg0 drop
-	}
-}
-END''')
-
-with inside('b'):
-    raw = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM)
-
-
-def ip4(proto, src, dst, payload, offset=0, more=False, options=b''):
-    return struct.pack('!BBHHHBBH4s4s', 0x45 + len(options) // 4, 0,
-                       20 + len(options) + len(payload), 1,
-                       offset | more << 13, 64, proto, 0,
-                       socket.inet_aton(src), socket.inet_aton(dst)) + \
-        options + payload
-
-
-def ip6(proto, src, dst, payload):
-    return struct.pack('!IHBB', 6 << 28, len(payload), proto, 64) + \
-        socket.inet_pton(socket.AF_INET6, src) + \
-        socket.inet_pton(socket.AF_INET6, dst) + payload
-
-
-def ports(sport, dport, rest=16, flags=None):
-    data = bytearray(struct.pack('!HH', sport, dport) + b'\0' * rest)
-    if flags is not None:
-        data[12:14] = 0x50, flags
-    return bytes(data)
-
-
-def fragment6(proto, offset, more, payload):
-    return struct.pack('!BBHI', proto, 0, offset << 3 | more, 1) + payload
-
-
-SYN, ACK, SYNACK, RST = 0x02, 0x10, 0x12, 0x04
+sender = Sender()
 
 
 def counts():
@@ -113,8 +43,7 @@ def counts():
 
 def verdict(packet):
     before = counts()
-    kind = 0x0800 if packet[0] >> 4 == 4 else 0x86dd
-    raw.sendto(packet, ('wg0', kind))
+    sender.send(packet)
     if not until(lambda: counts() != before):
         return 'lost'
     changes = [n - old for n, old in zip(counts(), before)]
@@ -248,8 +177,7 @@ check('a source of the large policy', 'accepted', tcp('10.9.0.9', US, 8001))
 check('to another port', 'NO_RULE', tcp('10.9.0.9', US, 8000))
 check('another source', 'NO_RULE', tcp('10.9.0.10', US, 8001))
 m.policy('wg0', LOCAL, RULES)
-raw.close()
-sh('ip netns exec b nft delete table inet quiet')
+sender.close()
 
 
 # The host's own sockets.

@@ -131,6 +131,7 @@ class Netlink:
         self.sock.setsockopt(SOL_NETLINK, NETLINK_CAP_ACK, 1)
         self.sock.bind((0, 0))
         self.seq = 0
+        self.strays = []  # notifications that came before an answer
         self.family, groups = self._resolve()
         if events:
             self.sock.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP,
@@ -162,6 +163,8 @@ class Netlink:
             while data:
                 size, kind, got, seq, _ = struct.unpack_from('IHHII', data)
                 body, data = data[16:size], data[(size + 3) & ~3:]
+                if not seq:
+                    self.strays.append(Message(body, got))
                 if seq != self.seq:
                     continue
                 if kind in (NLMSG_ERROR, NLMSG_DONE):
@@ -405,6 +408,23 @@ class Module:
     def drops(self, dev, reason):
         return self.stats(dev).array('STATS_DROP')[C['TAILRACE_DROP_' + reason]]
 
+    def ask(self, dev, src, dst, proto, out=False, **words):
+        """The Verdict on a packet that is not sent; words as in the header."""
+        payload = u32(C['TAILRACE_A_VERDICT_IFINDEX'], index(dev)) + \
+            attr(C['TAILRACE_A_VERDICT_SRC'],
+                 ipaddress.ip_address(src).packed) + \
+            attr(C['TAILRACE_A_VERDICT_DST'],
+                 ipaddress.ip_address(dst).packed) + \
+            attr(C['TAILRACE_A_VERDICT_PROTO'], bytes([proto]))
+        for word, number in words.items():
+            payload += attr(C['TAILRACE_A_VERDICT_' + word.upper()],
+                            struct.pack('H' if word in ('sport', 'dport')
+                                        else 'B', number))
+        if out:
+            payload += attr(C['TAILRACE_A_VERDICT_OUT'], b'')
+        return Verdict(self.nl.do('VERDICT_GET', payload)[0]
+                       .get('VERDICT_RESULT'))
+
     def tsmp(self, dev, src, dst, payload):
         self.nl.do('TSMP_SEND', u32(C['TAILRACE_A_TSMP_IFINDEX'], index(dev)),
                    attr(C['TAILRACE_A_TSMP_SRC'],
@@ -412,6 +432,129 @@ class Module:
                    attr(C['TAILRACE_A_TSMP_DST'],
                         ipaddress.ip_address(dst).packed),
                    attr(C['TAILRACE_A_TSMP_PAYLOAD'], payload))
+
+
+def _names(prefix):
+    return {n: name[len(prefix):] for name, n in C.items()
+            if name.startswith(prefix)}
+
+
+REASONS, CAUSES = _names('TAILRACE_DROP_'), _names('TAILRACE_CAUSE_')
+
+
+class Verdict:
+    """struct tailrace_verdict: its members, and in words."""
+
+    FORMAT = '=QIIIIHBBBBBBBBHHH16s16s'
+    SIZE = struct.calcsize(FORMAT)
+
+    def __init__(self, data):
+        (self.time, self.rule, self.generation, self.peer, self.len,
+         self.packets, self.flags, self.drop, self.cause, self.family,
+         self.proto, self.tcp_flags, self.icmp_type, self.icmp_code,
+         self.sport, self.dport, self.reserved, src, dst) = \
+            struct.unpack(self.FORMAT, data)
+        size = {socket.AF_INET: 4, socket.AF_INET6: 16}.get(self.family, 0)
+        self.src, self.dst = (
+            str(ipaddress.ip_address(a[:size])) if size else None
+            for a in (src, dst))
+        self.unused = src[size:] + dst[size:]
+
+    @property
+    def out(self):
+        return bool(self.flags & C['TAILRACE_TRACE_OUT'])
+
+    @property
+    def accepted(self):
+        return bool(self.flags & C['TAILRACE_TRACE_ACCEPT'])
+
+    @property
+    def why(self):
+        """A cause's name, or a drop reason's."""
+        return CAUSES[self.cause] if self.accepted else REASONS[self.drop]
+
+    def __repr__(self):
+        return '%s %s %s:%d > %s:%d proto %d, rule %d, peer %d' % (
+            'out' if self.out else 'in', self.why, self.src, self.sport,
+            self.dst, self.dport, self.proto, self.rule, self.peer)
+
+
+class Trace:
+    """
+    Verdicts as they come, on a socket of its own: .seen, .lost {'RATE': ...,
+    'RING': ..., 'SOCKET': ...}, .ended. Conditions as in the header, addresses
+    as address() takes them.
+    """
+
+    def __init__(self, dev, buffer=1 << 24, **conditions):
+        self.nl = Netlink()
+        option = SO_RCVBUFFORCE if buffer >= 1 << 16 else socket.SO_RCVBUF
+        self.nl.sock.setsockopt(socket.SOL_SOCKET, option, buffer)
+        self.ifindex = u32(C['TAILRACE_A_TRACE_IFINDEX'], index(dev))
+        self.seen, self.ended = [], False
+        self.lost = dict.fromkeys(('RATE', 'RING', 'SOCKET'), 0)
+        payload = self.ifindex
+        for name, value in conditions.items():
+            if name in ('src', 'dst', 'host'):
+                data = address(value)
+            else:
+                data = struct.pack({'proto': 'B', 'port': 'H', 'sport': 'H',
+                                    'dport': 'H'}.get(name, 'I'), value)
+            payload += attr(C['TAILRACE_A_TRACE_' + name.upper()], data)
+        try:
+            self.nl.do('TRACE_START', payload)
+        except Error:
+            self.close()
+            raise
+
+    def _take(self, message):
+        if message.cmd != C['TAILRACE_CMD_TRACE_NTF']:
+            raise ValueError('command %d' % message.cmd)
+        data = message.get('TRACE_VERDICTS') or b''
+        self.seen += [Verdict(data[i:i + Verdict.SIZE])
+                      for i in range(0, len(data), Verdict.SIZE)]
+        for kind in self.lost:
+            self.lost[kind] = message.num('TRACE_LOST_' + kind)
+        self.ended |= message.get('TRACE_ENDED') is not None
+
+    def read(self, seconds=0):
+        """What there is, after waiting for so long at most."""
+        while self.nl.strays:
+            self._take(self.nl.strays.pop(0))
+        try:
+            message = self.nl.event(seconds=seconds)
+        except OSError as error:
+            if error.errno != errno.ENOBUFS:
+                raise
+            return True  # it will say how many
+        if message:
+            self._take(message)
+        return bool(message)
+
+    def wait(self, condition, seconds=10):
+        """Reads until condition(); false when that takes too long."""
+        end = time.monotonic() + seconds * PATIENCE
+        while not condition():
+            if time.monotonic() > end:
+                return False
+            self.read(0.2)
+        return True
+
+    def stop(self):
+        """
+        Everything that the module had to say is there afterwards, of what has
+        been judged before. Makes room for the answer first.
+        """
+        while self.read(0.05):
+            pass
+        self.nl.do('TRACE_STOP', self.ifindex)
+        while self.nl.strays:
+            self._take(self.nl.strays.pop(0))
+        self.close()
+        return self
+
+    def close(self):
+        self.nl.close()
 
 
 def rule(number=1, src=('*',), dst=None, protos=(), caps=()):
