@@ -141,8 +141,8 @@ static void put_protos(struct text *t, const struct kernel_rule *r)
 }
 
 const char *rule_excerpt(const struct kernel_rule *r,
-			const struct tailrace_verdict *v,
-			char out[RULE_TEXT_MAX])
+			 const struct tailrace_verdict *v,
+			 char out[RULE_TEXT_MAX])
 {
 	struct text t = { out, RULE_TEXT_MAX };
 	struct ip_addr src;

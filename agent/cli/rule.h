@@ -17,8 +17,8 @@
  * there are. To @out, which it returns.
  */
 const char *rule_excerpt(const struct kernel_rule *r,
-			const struct tailrace_verdict *v,
-			char out[RULE_TEXT_MAX]);
+			 const struct tailrace_verdict *v,
+			 char out[RULE_TEXT_MAX]);
 
 /*
  * A rule may be in several parts of one id: the one that concerns @v. NULL when
