@@ -195,7 +195,6 @@ static void test_dribble(void)
 	long n, i;
 
 	start(true);
-	BIO_up_ref(SSL_get_rbio(client)); /* it reads from the socket */
 	SSL_set0_wbio(client, out);
 	SSL_write_ex(client, bulk, 700, &done);
 	SSL_write_ex(client, bulk + 700, 300, &done);
