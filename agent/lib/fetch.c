@@ -171,6 +171,17 @@ static void add_header(struct fetch *r, const char *name, const char *value)
 	free(line);
 }
 
+/* As all other TLS here: the environment says where the roots are. */
+static void set_roots(CURL *e)
+{
+	const char *file = getenv("SSL_CERT_FILE"), *dir = getenv("SSL_CERT_DIR");
+
+	if (file && *file)
+		curl_easy_setopt(e, CURLOPT_CAINFO, file);
+	if (dir && *dir)
+		curl_easy_setopt(e, CURLOPT_CAPATH, dir);
+}
+
 struct fetch *fetch_start(struct fetcher *f, const struct fetch_request *q,
 			  void (*done)(void *ctx, int status, const char *body,
 				       size_t len, const char *why),
@@ -201,6 +212,8 @@ struct fetch *fetch_start(struct fetcher *f, const struct fetch_request *q,
 	}
 	if (q->ca_file)
 		curl_easy_setopt(e, CURLOPT_CAINFO, q->ca_file);
+	else
+		set_roots(e);
 	if (q->authorization)
 		add_header(r, "Authorization", q->authorization);
 	if (q->body) {

@@ -17,7 +17,7 @@ struct fetch_request {
 	const char *body;	 /* a POST of this; NULL: GET */
 	const char *type;	 /* the body's; NULL: JSON */
 	const char *authorization; /* the header's value, or NULL */
-	const char *ca_file;	 /* roots, NULL: the system's */
+	const char *ca_file;	 /* roots, NULL: SSL_CERT_FILE's, the system's */
 	const char *unix_socket; /* instead of TCP; NULL */
 	unsigned int timeout_ms; /* in all, waiting for its turn included */
 	size_t max;		 /* bytes of the answer's body; more fails */
