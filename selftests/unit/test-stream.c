@@ -8,14 +8,17 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <openssl/err.h>
 #include <signal.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "lib/key.h"
+#include "lib/ktls.h"
 #include "lib/tlsrecord.h"
 #include "lib/util.h"
 #include "relay/tls.h"
@@ -39,6 +42,7 @@ static struct event_base *base;
 static SSL_CTX *server_ctx, *client_ctx;
 static SSL *client;
 static int sock; /* the client's */
+static bool kernel; /* makes the records, if it can */
 static uint8_t *bulk, *back;
 
 static void on_ready(void *ctx)
@@ -106,7 +110,25 @@ static void turn(void)
 	event_base_loop(base, EVLOOP_NONBLOCK);
 }
 
-/* Connects over a pair of sockets and shakes hands. */
+/* Two ends of a TCP connection: the kernel has no TLS for others. */
+static void tcp_pair(int fds[2])
+{
+	struct sockaddr_in to = { .sin_family = AF_INET,
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int l = socket(AF_INET, SOCK_STREAM, 0);
+	socklen_t len = sizeof(to);
+
+	fds[1] = socket(AF_INET, SOCK_STREAM, 0);
+	if (bind(l, (struct sockaddr *)&to, len) || listen(l, 1) ||
+	    getsockname(l, (struct sockaddr *)&to, &len) ||
+	    connect(fds[1], (struct sockaddr *)&to, len))
+		abort();
+	fds[0] = accept4(l, NULL, NULL, SOCK_NONBLOCK);
+	fcntl(fds[1], F_SETFL, O_NONBLOCK);
+	close(l);
+}
+
+/* Connects two sockets and shakes hands. */
 static bool start(bool echo)
 {
 	uint8_t *in = end.in;
@@ -116,13 +138,15 @@ static bool start(bool echo)
 	memset(&end, 0, sizeof(end));
 	end.in = in;
 	end.echo = echo;
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds))
+	if (kernel)
+		tcp_pair(fds);
+	else if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds))
 		abort();
 	sock = fds[1];
 	client = SSL_new(client_ctx);
 	SSL_set_fd(client, sock);
 	end.stream = stream_new(base, fds[0], ssl, 100000, &ops, NULL);
-	stream_own_records(end.stream, false);
+	stream_own_records(end.stream, kernel);
 	for (i = 0; i < 1000 && (!end.ready || !SSL_is_init_finished(client));
 	     i++) {
 		SSL_connect(client);
@@ -360,6 +384,70 @@ static void test_old_tls(void)
 	SSL_CTX_set_max_proto_version(client_ctx, 0);
 }
 
+/* Of /proc/net/tls_stat. */
+static long kernel_count(const char *name)
+{
+	FILE *f = fopen("/proc/net/tls_stat", "r");
+	char line[128], format[64];
+	long n = -1;
+
+	snprintf(format, sizeof(format), "%s %%ld", name);
+	while (f && n < 0 && fgets(line, sizeof(line), f))
+		if (sscanf(line, format, &n) != 1)
+			n = -1;
+	if (f)
+		fclose(f);
+	return n;
+}
+
+/*
+ * A kernel from 6.14 on takes a new key; an older one cannot, and then the
+ * connection ends with a word.
+ */
+static void test_kernel_update(void)
+{
+	bool ok;
+
+	start(true);
+	ok = exchange(5000, 1000) &&
+	     SSL_key_update(client, SSL_KEY_UPDATE_REQUESTED);
+	if (exchange(50000, 1000))
+		tap_ok(ok, "kernel: KeyUpdate");
+	else
+		tap_ok(ok && end.closed, "kernel: KeyUpdate: %s", end.why);
+	stop();
+}
+
+static void test_kernel(void)
+{
+	static const char *const suites[] = { "TLS_AES_128_GCM_SHA256",
+					      "TLS_AES_256_GCM_SHA384",
+					      "TLS_CHACHA20_POLY1305_SHA256" };
+	long tx = kernel_count("TlsTxSw"), rx = kernel_count("TlsRxSw");
+	uint8_t forged[5 + 100] = { 23, 3, 3, 0, 100 };
+	size_t i;
+
+	if (!ktls_available()) {
+		tap_ok(true, "kernel # SKIP this kernel has no TLS");
+		return;
+	}
+	kernel = true;
+	for (i = 0; i < ARRAY_SIZE(suites); i++)
+		test_echo(suites[i]);
+	tap_ok(kernel_count("TlsTxSw") == tx + 3 &&
+		       kernel_count("TlsRxSw") == rx + 3,
+	       "kernel: it has made and opened the records");
+	test_small_turn();
+	test_dribble();
+	test_blocked();
+	test_pause();
+	test_end();
+	test_garbage(forged, sizeof(forged), SSL_AD_BAD_RECORD_MAC,
+		     "a forged record");
+	test_kernel_update();
+	kernel = false;
+}
+
 static void make_contexts(void)
 {
 	char dir[] = "/tmp/test-stream.XXXXXX", path[64];
@@ -404,6 +492,7 @@ int main(void)
 	test_end();
 	test_all_garbage();
 	test_old_tls();
+	test_kernel();
 	free(bulk);
 	free(back);
 	free(end.in);
