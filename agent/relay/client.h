@@ -38,6 +38,12 @@ enum relayd_client_state {
 	RELAYD_CLOSED,
 };
 
+/* At most as many as the limiter's burst. */
+struct relayd_not_here {
+	struct key key;
+	struct relayd_not_here *next;
+};
+
 struct relayd_client {
 	struct relayd_queue queue; /* first: wake() casts */
 	struct relayd_seat seat;
@@ -74,6 +80,8 @@ struct relayd_client *relayd_client_new(struct relayd_worker *worker,
 					const struct endpoint *remote,
 					bool not_ideal);
 void relayd_client_free(struct relayd_client *c);
+/* Has it closed; once. */
+void relayd_client_fail(struct relayd_client *c, const char *why);
 
 /*
  * Takes whole frames from the front of @data and returns how many bytes those
