@@ -104,9 +104,11 @@ same(sums(found), [y - x for x, y in zip(before, counters())],
      "switched off, they add up to the device's counters")
 one = {(r.proto, r.local_port): r for r in found}
 r = one[UDP, 7000]
-same((r.rx, r.rx_bytes, r.tx, r.remote_port, r.rule, r.peer, r.flags, r.end),
-     (10, 600, 0, 5000, 1, 2, C['TAILRACE_FLOW_BY_RULE'], 'off'),
+same((r.rx, r.rx_bytes, r.tx, r.remote_port, r.rule, r.peer, r.flags),
+     (10, 600, 0, 5000, 1, 2, C['TAILRACE_FLOW_BY_RULE']),
      'a flow that a rule let in')
+# Whatever the machine does meanwhile: 30 s are enough to be idle.
+ok(r.end in ('off', 'idle'), 'which ended then')
 same((r.remote[10:], r.local[10:], r.family),
      (bytes([255, 255, 10, 9, 0, 2]), bytes([255, 255, 10, 9, 0, 1]),
       socket.AF_INET), 'with its ends')
@@ -167,7 +169,7 @@ import os, time
 os.sched_setaffinity(0, {%d})
 os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50))
 print(flush=True)
-end = time.monotonic() + 60
+end = time.monotonic() + 900
 while time.monotonic() < end:
     pass
 '''
