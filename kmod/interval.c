@@ -245,40 +245,59 @@ static u32 count_simultaneous(const struct tr_events *events, u32 i)
 	return n;
 }
 
+/* Lay out the index over at most @n intervals, and make room for both. */
 static int reserve_intervals(struct tr_map *map, u32 n, bool wide)
 {
-	u32 n_index = DIV_ROUND_UP(n, TR_MAP_STRIDE);
+	u32 fan = wide ? TR_MAP_WIDE : TR_MAP_NARROW, total = 0, i = 0;
 
 	map->set = kvmalloc_array(n, sizeof(*map->set), GFP_KERNEL_ACCOUNT);
-	if (wide) {
-		map->first = kvmalloc_array(n, sizeof(*map->first),
-					    GFP_KERNEL_ACCOUNT);
-		map->index = kvmalloc_array(n_index, sizeof(*map->index),
-					    GFP_KERNEL_ACCOUNT);
-	} else {
-		map->first32 = kvmalloc_array(n, sizeof(*map->first32),
-					      GFP_KERNEL_ACCOUNT);
-		map->index32 = kvmalloc_array(n_index, sizeof(*map->index32),
-					      GFP_KERNEL_ACCOUNT);
+	for (;;) {
+		map->level[i].start = total;
+		total += round_up(n, fan);
+		i++;
+		if (n <= fan)
+			break;
+		n = DIV_ROUND_UP(n, fan);
 	}
-	if (!map->set || (wide && (!map->first || !map->index)) ||
-	    (!wide && (!map->first32 || !map->index32)))
-		return -ENOMEM;
-	return 0;
+	map->depth = i;
+	if (wide)
+		map->key = kvmalloc_array(total, sizeof(*map->key),
+					  GFP_KERNEL_ACCOUNT);
+	else
+		map->key32 = kvmalloc_array(total, sizeof(*map->key32),
+					    GFP_KERNEL_ACCOUNT);
+	return map->set && (map->key || map->key32) ? 0 : -ENOMEM;
 }
 
 static void set_interval(struct tr_map *map, u32 i, struct tr_point at, u32 set)
 {
 	map->set[i] = set;
-	if (map->first) {
-		map->first[i] = at;
-		if (i % TR_MAP_STRIDE == 0)
-			map->index[i / TR_MAP_STRIDE] = at;
-	} else {
-		map->first32[i] = at.lo;
-		if (i % TR_MAP_STRIDE == 0)
-			map->index32[i / TR_MAP_STRIDE] = at.lo;
+	if (map->key)
+		map->key[i] = at;
+	else
+		map->key32[i] = at.lo;
+}
+
+/* Fill the levels above the intervals; what is left over is never read. */
+static void build_index(struct tr_map *map)
+{
+	u32 fan = map->key ? TR_MAP_WIDE : TR_MAP_NARROW, l, i;
+
+	map->level[0].n = map->n;
+	for (l = 1; map->level[l - 1].n > fan; l++) {
+		u32 below = map->level[l - 1].start;
+		u32 here = map->level[l].start;
+
+		map->level[l].n = DIV_ROUND_UP(map->level[l - 1].n, fan);
+		for (i = 0; i < map->level[l].n; i++) {
+			if (map->key)
+				map->key[here + i] = map->key[below + i * fan];
+			else
+				map->key32[here + i] =
+					map->key32[below + i * fan];
+		}
 	}
+	map->depth = l;
 }
 
 /* The point after IPv4's last address is not one of a narrow dimension. */
@@ -320,6 +339,7 @@ int tr_map_build(struct tr_map *map, struct tr_events *events,
 		set_interval(map, map->n - 1, event->at, set);
 		cond_resched();
 	}
+	build_index(map);
 	return 0;
 err:
 	tr_map_free(map);
@@ -328,10 +348,8 @@ err:
 
 void tr_map_free(struct tr_map *map)
 {
-	kvfree(map->first);
-	kvfree(map->index);
-	kvfree(map->first32);
-	kvfree(map->index32);
+	kvfree(map->key);
+	kvfree(map->key32);
 	kvfree(map->set);
 	*map = (struct tr_map){};
 }
@@ -368,16 +386,22 @@ static u32 search(const struct tr_point *key, u32 n, struct tr_point at)
 
 u32 tr_map_find(const struct tr_map *map, struct tr_point at)
 {
-	u32 n_index = DIV_ROUND_UP(map->n, TR_MAP_STRIDE), i, n;
+	u32 l = map->depth, i = 0;
 
-	if (map->first) {
-		i = search(map->index, n_index, at) * TR_MAP_STRIDE;
-		n = min_t(u32, map->n - i, TR_MAP_STRIDE);
-		i += search(map->first + i, n, at);
+	if (map->key) {
+		while (l--) {
+			i *= TR_MAP_WIDE;
+			i += search(map->key + map->level[l].start + i,
+				    min_t(u32, map->level[l].n - i,
+					  TR_MAP_WIDE), at);
+		}
 	} else {
-		i = search32(map->index32, n_index, at.lo) * TR_MAP_STRIDE;
-		n = min_t(u32, map->n - i, TR_MAP_STRIDE);
-		i += search32(map->first32 + i, n, at.lo);
+		while (l--) {
+			i *= TR_MAP_NARROW;
+			i += search32(map->key32 + map->level[l].start + i,
+				      min_t(u32, map->level[l].n - i,
+					    TR_MAP_NARROW), at.lo);
+		}
 	}
 	return map->set[i];
 }

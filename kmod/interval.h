@@ -85,24 +85,36 @@ struct tr_events {
 	u32 max;
 };
 
-/* Every so many intervals have an entry in a map's index. */
-#define TR_MAP_STRIDE 64
+/*
+ * Keys to a node of a map's index: a cache line of narrow ones, two of wide
+ * ones, which are fetched together.
+ */
+#define TR_MAP_NARROW 16
+#define TR_MAP_WIDE 8
+/* Enough for all events of TAILRACE_MAX_RULE_ADDRS: 8^8 > 2^21 + 1. */
+#define TR_MAP_LEVELS 8
 
 /**
  * struct tr_map - a dimension cut into intervals of equal set
  * @n: intervals, at least 1; 0 in an unbuilt map
- * @first32: where each starts, ascending from 0, in a dimension of 32 bits
- * @index32: every TR_MAP_STRIDE'th of @first32, to be found in the cache
- * @first: the same in a wide dimension, else NULL
- * @index: the same
+ * @depth: levels of the index
+ * @level: level 0 says where the intervals start, ascending from 0; each next
+ *	one has the first key of every node of the one before
+ * @level.start: where its keys are
+ * @level.n: how many
+ * @key32: the keys of a dimension of 32 bits
+ * @key: of a wide dimension, else NULL
  * @set: root of the interval's set in a struct tr_sets
  */
 struct tr_map {
 	u32 n;
-	u32 *first32;
-	u32 *index32;
-	struct tr_point *first;
-	struct tr_point *index;
+	u32 depth;
+	struct {
+		u32 start;
+		u32 n;
+	} level[TR_MAP_LEVELS];
+	u32 *key32;
+	struct tr_point *key;
 	u32 *set;
 };
 

@@ -43,6 +43,7 @@ typedef __u64 u64;
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define container_of(p, type, m) ((type *)((char *)(p) - offsetof(type, m)))
 #define DIV_ROUND_UP(n, d) (((n) + (d) - 1) / (d))
+#define round_up(n, d) (DIV_ROUND_UP(n, d) * (d))
 #define min_t(t, a, b) ((t)(a) < (t)(b) ? (t)(a) : (t)(b))
 #define max_t(t, a, b) ((t)(a) > (t)(b) ? (t)(a) : (t)(b))
 #define max(a, b) max_t(__typeof__((a) + (b)), a, b)
