@@ -55,6 +55,7 @@ typedef __u64 u64;
 #define smp_store_release(p, v) __atomic_store_n(p, v, __ATOMIC_RELEASE)
 #define xchg(p, v) __atomic_exchange_n(p, v, __ATOMIC_SEQ_CST)
 #define cond_resched() ((void)0)
+#define __maybe_unused __attribute__((unused))
 #define __must_check __attribute__((warn_unused_result))
 #define rol32(x, n) ((x) << (n) | (x) >> (32 - (n)))
 
