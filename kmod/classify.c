@@ -192,9 +192,11 @@ static int build_cap(struct build *b)
 
 		if (!span->n)
 			continue;
-		for (k = 0; k < rule->n_caps; k++)
-			b->range[k].first = b->range[k].last =
-				(struct tr_point){ .lo = rule->caps[k] };
+		for (k = 0; k < rule->n_caps; k++) {
+			b->range[k].first.hi = 0;
+			b->range[k].first.lo = rule->caps[k];
+			b->range[k].last = b->range[k].first;
+		}
 		if (tr_events_add(&b->events, b->range, rule->n_caps,
 				  span->first, span->first + span->n - 1))
 			return -ENOMEM;

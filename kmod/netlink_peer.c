@@ -455,7 +455,8 @@ static int fill_peer(struct sk_buff *skb, struct netlink_callback *cb,
 	    (config->n_caps &&
 	     nla_put(skb, TAILRACE_A_PEER_CAPS,
 		     config->n_caps * sizeof(*config->caps), config->caps)) ||
-	    put_disco(skb, tdev, peer->id) || put_counters(skb, tdev, peer) || put_activity(skb, peer)) {
+	    put_disco(skb, tdev, peer->id) || put_counters(skb, tdev, peer) ||
+	    put_activity(skb, peer)) {
 		genlmsg_cancel(skb, hdr);
 		return -EMSGSIZE;
 	}

@@ -78,11 +78,11 @@ static void free_peer_rcu(struct rcu_head *rcu)
 	free_peer(container_of(rcu, struct tr_peer, rcu));
 }
 
-/* Lookups that have just read the old generation must not find newer data. */
 static void advance(struct tr_peers *peers)
 {
 	u32 next = peers->generation + 1;
 
+	/* Who reads this number finds the data it counts. */
 	smp_store_release(&peers->generation, next ? next : 1);
 }
 

@@ -169,6 +169,7 @@ struct tr_peer *tr_peers_owner(struct tr_peers *peers, u8 family,
 /* Changes whenever any answer of this file could. */
 static inline u32 tr_peers_generation(const struct tr_peers *peers)
 {
+	/* Pairs with the release in advance(). */
 	return smp_load_acquire(&peers->generation);
 }
 

@@ -104,6 +104,7 @@ static void answer_syn(struct tr_tsmp *tsmp, const struct tr_packet *pkt,
 struct tsmp_cb {
 	char reason; /* of a reject */
 };
+
 #define TSMP_CB(skb) ((struct tsmp_cb *)(skb)->cb)
 
 static void look_at(struct tr_tsmp *tsmp, struct sk_buff *skb)

@@ -329,6 +329,7 @@ enum tailrace_cmd {
 
 	__TAILRACE_CMD_MAX
 };
+
 #define TAILRACE_CMD_MAX (__TAILRACE_CMD_MAX - 1)
 
 enum {
@@ -358,6 +359,7 @@ enum {
 	TAILRACE_A_DEVICE_STALE, /* u32, s without one; absent: there is one */
 	__TAILRACE_A_DEVICE_MAX
 };
+
 #define TAILRACE_A_DEVICE_MAX (__TAILRACE_A_DEVICE_MAX - 1)
 
 enum {
@@ -369,6 +371,7 @@ enum {
 	TAILRACE_A_POLICY_RULE, /* nest of TAILRACE_A_RULE, repeated */
 	__TAILRACE_A_POLICY_MAX
 };
+
 #define TAILRACE_A_POLICY_MAX (__TAILRACE_A_POLICY_MAX - 1)
 
 enum {
@@ -388,6 +391,7 @@ enum {
 	TAILRACE_A_RULE_PAD,
 	__TAILRACE_A_RULE_MAX
 };
+
 #define TAILRACE_A_RULE_MAX (__TAILRACE_A_RULE_MAX - 1)
 
 enum {
@@ -402,6 +406,7 @@ enum {
 	TAILRACE_A_ALIAS_PAD,
 	__TAILRACE_A_ALIAS_MAX
 };
+
 #define TAILRACE_A_ALIAS_MAX (__TAILRACE_A_ALIAS_MAX - 1)
 
 enum {
@@ -435,6 +440,7 @@ enum {
 	TAILRACE_A_PEER_PATHS, /* struct tailrace_path_counters[__TAILRACE_PATH_MAX] */
 	__TAILRACE_A_PEER_MAX
 };
+
 #define TAILRACE_A_PEER_MAX (__TAILRACE_A_PEER_MAX - 1)
 
 enum {
@@ -464,6 +470,7 @@ enum {
 	TAILRACE_A_STATS_PATHS, /* struct tailrace_path_counters[__TAILRACE_PATH_MAX] */
 	__TAILRACE_A_STATS_MAX
 };
+
 #define TAILRACE_A_STATS_MAX (__TAILRACE_A_STATS_MAX - 1)
 
 enum {
@@ -474,6 +481,7 @@ enum {
 	TAILRACE_A_TSMP_PAYLOAD, /* 1 .. TAILRACE_MAX_TSMP bytes */
 	__TAILRACE_A_TSMP_MAX
 };
+
 #define TAILRACE_A_TSMP_MAX (__TAILRACE_A_TSMP_MAX - 1)
 
 enum {
@@ -483,6 +491,7 @@ enum {
 	TAILRACE_A_EVENT_ENDPOINT, /* struct tailrace_endpoint */
 	__TAILRACE_A_EVENT_MAX
 };
+
 #define TAILRACE_A_EVENT_MAX (__TAILRACE_A_EVENT_MAX - 1)
 
 enum {
@@ -509,6 +518,7 @@ enum {
 	TAILRACE_A_TRACE_PAD,
 	__TAILRACE_A_TRACE_MAX
 };
+
 #define TAILRACE_A_TRACE_MAX (__TAILRACE_A_TRACE_MAX - 1)
 
 enum {
@@ -526,6 +536,7 @@ enum {
 	TAILRACE_A_VERDICT_RESULT, /* struct tailrace_verdict */
 	__TAILRACE_A_VERDICT_MAX
 };
+
 #define TAILRACE_A_VERDICT_MAX (__TAILRACE_A_VERDICT_MAX - 1)
 
 enum {
@@ -534,6 +545,7 @@ enum {
 	TAILRACE_A_FLOW_RECORDS, /* struct tailrace_flow_record[] */
 	__TAILRACE_A_FLOW_MAX
 };
+
 #define TAILRACE_A_FLOW_MAX (__TAILRACE_A_FLOW_MAX - 1)
 
 #endif /* _UAPI_TAILRACE_H */
