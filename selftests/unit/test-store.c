@@ -169,7 +169,8 @@ static void damaged(void)
 		file_write(file, bad[i], strlen(bad[i]));
 		tap_ok(!store_open(&s, state, run) && s.damaged &&
 			       count_damaged() == 1 && access(file, F_OK) == 0,
-		       "\"%s\" is kept aside and the node starts anew", bad[i]);
+		       "\"%.*s\" is kept aside and the node starts anew",
+		       (int)strcspn(bad[i], "\n"), bad[i]);
 		store_close(&s);
 	}
 	/* Half a file, as after a crash of something less careful. */
