@@ -116,6 +116,17 @@ PEERS = [(100, 64, 0, i) for i in (2, 3, 4, 9)]
 SYN = b"\x20\0\0\x50" + bytes(8) + b"\x50\2" + bytes(6)
 UDP = b"\x20\0\x30\0" + bytes(8)
 ANSWER = b"\x30\0\x20\0" + bytes(8)
+
+
+def tcp(flags, back=False):
+    return (b"\0\x50\x20\0" if back else b"\x20\0\0\x50") + bytes(8) + \
+        bytes([0x50, flags]) + bytes(6)
+
+
+def fragment(packet, offset):
+    return packet[:6] + bytes([offset >> 8, offset & 255]) + packet[8:]
+
+
 write("filter", [go(1, ip4(p, s, d, b)) for s in PEERS for d in (US, NET)
                  for p, b in ((6, SYN), (17, UDP), (1, b"\x08" + bytes(8)),
                               (47, bytes(8)), (99, b"p" + bytes(8)))]
@@ -123,7 +134,18 @@ write("filter", [go(1, ip4(p, s, d, b)) for s in PEERS for d in (US, NET)
          for p in PEERS]
       + [go(1, ip6(p, b)) for p, b in ((6, SYN), (17, UDP), (58, b"\x80" * 8),
                                        (44, b"\6\0\0\1" + bytes(4) + SYN),
-                                       (44, b"\6\0\0\x50" + bytes(12)))])
+                                       (44, b"\6\0\0\x50" + bytes(12)))]
+      # strict: connections of either side, echo, errors, fragments
+      + [go(1, ip4(6, p, US, SYN)) + go(0, ip4(6, US, p, tcp(0x12, True)))
+         + go(1, ip4(6, p, US, tcp(0x10))) + go(0, ip4(6, US, p, tcp(4, True)))
+         for p in PEERS]
+      + [go(0, ip4(6, US, p, tcp(2, True))) + go(1, ip4(6, p, US, tcp(0x12)))
+         + go(1, ip4(1, p, US, b"\3\1" + bytes(6)
+                     + ip4(6, US, p, tcp(2, True)))) for p in PEERS]
+      + [go(0, ip4(1, US, p, b"\x08" + bytes(7)))
+         + go(1, ip4(1, p, US, bytes(8))) for p in PEERS]
+      + [go(1, fragment(ip4(17, p, NET, UDP), 0x2000))
+         + go(1, fragment(ip4(17, p, NET, UDP), 12)) for p in PEERS])
 write("portmap", [bytes.fromhex("0c" + "0080000000000001cb007109"
                                 "10" + "0081000000000001a2a9c00100001c20")])
 
