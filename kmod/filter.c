@@ -109,8 +109,14 @@ int tr_filter_resize(struct tr_filter *filter, u32 flows,
 		return -E2BIG;
 	}
 	old = rcu_dereference_protected(filter->flows, true);
-	if (roundup_pow_of_two(flows) == tr_flow_max(old))
+	flows = roundup_pow_of_two(flows);
+	if (flows == tr_flow_max(old))
 		return 0;
+	/* Better than to have others killed for it. */
+	if (flows * 72ULL > (u64)totalram_pages() << PAGE_SHIFT >> 2) {
+		NL_SET_ERR_MSG(extack, "more than a quarter of the memory");
+		return -ENOMEM;
+	}
 	table = tr_flow_new(flows);
 	if (!table)
 		return -ENOMEM;

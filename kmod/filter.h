@@ -102,7 +102,8 @@ u32 tr_filter_commit(struct tr_filter *filter, struct tr_policy *policy);
  * Living flows are carried over, as far as they find room. Process context;
  * one change or commit at a time is the caller's business.
  *
- * Return: 0, -E2BIG or -ENOMEM; on error nothing has changed.
+ * Return: 0, -E2BIG, or -ENOMEM, also for more than a quarter of the machine's
+ * memory; on error nothing has changed.
  */
 int tr_filter_resize(struct tr_filter *filter, u32 flows,
 		     struct netlink_ext_ack *extack);

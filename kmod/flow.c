@@ -18,6 +18,9 @@
 
 #define WAYS 8
 
+/* The size may be the user's. */
+#define GFP_TABLE (GFP_KERNEL_ACCOUNT | __GFP_NOWARN)
+
 /* Bits of flow.state besides TR_FLOW_TCP_*. */
 #define BY_PEER 0x80 /* a reply flow that the peer began */
 
@@ -75,11 +78,11 @@ struct tr_flow_table *tr_flow_new(u32 max)
 
 	BUILD_BUG_ON(sizeof(struct flow) != 64);
 	n = roundup_pow_of_two(max_t(u32, max, WAYS)) / WAYS;
-	table = kzalloc(sizeof(*table), GFP_KERNEL_ACCOUNT);
+	table = kzalloc(sizeof(*table), GFP_TABLE);
 	if (!table)
 		return NULL;
-	table->bucket = kvcalloc(n, sizeof(*table->bucket), GFP_KERNEL_ACCOUNT);
-	table->flow = kvcalloc(n, sizeof(*table->flow), GFP_KERNEL_ACCOUNT);
+	table->bucket = kvcalloc(n, sizeof(*table->bucket), GFP_TABLE);
+	table->flow = kvcalloc(n, sizeof(*table->flow), GFP_TABLE);
 	if (!table->bucket || !table->flow) {
 		tr_flow_free(table);
 		return NULL;
@@ -88,6 +91,8 @@ struct tr_flow_table *tr_flow_new(u32 max)
 		spin_lock_init(&table->bucket[i].lock);
 		seqcount_spinlock_init(&table->bucket[i].seq,
 				       &table->bucket[i].lock);
+		if (i % 4096 == 0)
+			cond_resched();
 	}
 	table->mask = n - 1;
 	get_random_bytes(&table->secret, sizeof(table->secret));

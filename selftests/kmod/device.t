@@ -54,6 +54,7 @@ refused('EINVAL', 'nothing', m.set, 'wg0')
 refused('EINVAL', '', m.set, 'wg0', flags=STRICT << 1)
 refused('ERANGE', '', m.set, 'wg0', flows_max=4095)
 refused('E2BIG', 'flows', m.set, 'wg0', flows_max=16777217)
+refused('ENOMEM', 'memory', m.set, 'wg0', flows_max=16777216)
 refused('EINVAL', '', m.set, 'wg0', flows=1)
 refused('E2BIG', 'flows', m.set, 'wg0', port=41650, flags=STRICT,
         flows_max=16777217)
