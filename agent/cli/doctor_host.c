@@ -9,6 +9,7 @@
 #include "cli/cli.h"
 #include "cli/doctor.h"
 #include "lib/util.h"
+#include "version.h"
 
 #define STATE_DIR "/var/lib/tailrace"
 #define UNIT "tailraced.service"
@@ -84,6 +85,7 @@ static void check_agent(const struct doctor *d, struct doctor_result *r)
 {
 	const char *state = cli_text(d->status, "BackendState");
 	struct json_object *health = json_member(d->status, "Health");
+	const char *version = cli_text(d->status, "Version");
 	size_t i, n = health ? json_object_array_length(health) : 0;
 
 	if (!d->status) {
@@ -91,6 +93,10 @@ static void check_agent(const struct doctor *d, struct doctor_result *r)
 			   "tailraced does not answer: systemctl status tailraced, journalctl -u tailraced");
 		return;
 	}
+	if (*version && strcmp(version, TAILRACE_VERSION) != 0)
+		doctor_say(r, DOCTOR_WARNING,
+			   "tailraced %s is running, this command is %s: systemctl restart tailraced loses no packet",
+			   version, TAILRACE_VERSION);
 	if (!strcmp(state, "Running"))
 		doctor_say(r, DOCTOR_OK, "running");
 	else if (!strcmp(state, "NeedsMachineAuth"))

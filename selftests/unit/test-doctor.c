@@ -356,7 +356,12 @@ static void agent(void)
 		"{\"BackendState\":\"Running\",\"Health\":[\"a\",\"b\"]}");
 	says("agent", DOCTOR_WARNING, "a; b");
 	json_object_put(host.status);
-	host.status = json_tokener_parse("{\"BackendState\":\"Stopped\"}");
+	host.status = json_tokener_parse(
+		"{\"BackendState\":\"Running\",\"Version\":\"0.0.9\"}");
+	says("agent", DOCTOR_WARNING, "tailraced 0.0.9 is running");
+	json_object_put(host.status);
+	host.status = json_tokener_parse("{\"BackendState\":\"Stopped\",\"Version\":\""
+					 TAILRACE_VERSION "\"}");
 	says("agent", DOCTOR_WARNING, "Stopped: run 'tailrace up'");
 }
 
