@@ -45,21 +45,20 @@ int admin_nodes_approve(struct admin_request *r)
 {
 	struct pending_node *p;
 	struct coord_node *n;
+	char why[COORD_WHY_MAX];
 	struct coord_user *u;
 	int err;
 
 	err = get_pending(r, &p);
 	if (!err)
 		err = admin_user(r, &u);
-	if (!err)
-		err = admin_model(
-			r, model_pending_approve(r->model, p, u,
-						 coord_key_expiry(r->coord,
-								  false),
-						 r->now, &n));
-	if (!err)
-		r->out = admin_node_json(n);
-	return err;
+	if (err)
+		return err;
+	err = coord_approve(r->coord, p, u, &n, why);
+	if (err)
+		return admin_fail(r, err, "%s", why);
+	r->out = admin_node_json(n);
+	return 0;
 }
 
 int admin_nodes_deny(struct admin_request *r)

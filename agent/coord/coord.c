@@ -3,13 +3,16 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <json-c/json.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "coord/coord_internal.h"
 #include "coord/derpmap.h"
+#include "coord/model.h"
 #include "lib/file.h"
+#include "lib/json.h"
 #include "lib/log.h"
 #include "lib/metrics.h"
 #include "lib/util.h"
@@ -452,9 +455,50 @@ const char *coord_derp_map(const struct coord *c)
 	return tailnet_derp_map(c->tailnet);
 }
 
-int64_t coord_key_expiry(const struct coord *c, bool tagged)
+/* The tags that @p asks for, borrowed, at most MODEL_TAGS_MAX; their number. */
+static size_t requested_tags(const struct pending_node *p,
+			     const char *out[MODEL_TAGS_MAX])
 {
-	return register_expiry(&c->registering, 0, tagged, time(NULL));
+	struct json_object *list = json_member(p->hostinfo, "RequestTags");
+	size_t i, n = 0;
+
+	if (!json_object_is_type(list, json_type_array))
+		return 0;
+	for (i = 0; i < json_object_array_length(list); i++) {
+		const char *tag =
+			json_text(json_object_array_get_idx(list, i));
+
+		if (tag && n < MODEL_TAGS_MAX)
+			out[n++] = tag;
+	}
+	return n;
+}
+
+int coord_approve(struct coord *c, struct pending_node *p, struct coord_user *u,
+		  struct coord_node **out, char why[COORD_WHY_MAX])
+{
+	const char *tags[MODEL_TAGS_MAX];
+	size_t i, n = requested_tags(p, tags);
+	int64_t now = time(NULL);
+	int err;
+
+	for (i = 0; i < n; i++) {
+		if (policy_may_tag(tailnet_policy(c->tailnet), u->name, NULL, 0,
+				   tags[i]))
+			continue;
+		snprintf(why, COORD_WHY_MAX,
+			 "it asks for %.64s, which the policy's tagOwners do "
+			 "not let '%s' give",
+			 tags[i], u->name);
+		return -EPERM;
+	}
+	err = model_pending_approve(c->model, p, u, tags, n,
+				    register_expiry(&c->registering, 0, n > 0,
+						    now),
+				    now, out);
+	if (err)
+		snprintf(why, COORD_WHY_MAX, "%s", model_error(c->model));
+	return err;
 }
 
 void coord_metrics(struct coord *c, struct metrics *m)

@@ -67,8 +67,14 @@ void coord_drain(struct coord *c);
 
 struct model *coord_model(struct coord *c);
 const char *coord_server_url(const struct coord *c);
-/* The expiry of a node key that somebody approves now. */
-int64_t coord_key_expiry(const struct coord *c, bool tagged);
+/*
+ * Somebody with the right to do so says that @p is @u's. It gets the tags it
+ * asks for, which the policy must let @u give. 0; -EPERM if it does not, with
+ * the tag in @why; or as model_pending_approve(), whose words are there.
+ */
+#define COORD_WHY_MAX 256
+int coord_approve(struct coord *c, struct pending_node *p, struct coord_user *u,
+		  struct coord_node **out, char why[COORD_WHY_MAX]);
 /* The DERPMap in force, JSON; "" for none. */
 const char *coord_derp_map(const struct coord *c);
 

@@ -152,8 +152,10 @@ void login_desk_confirm(struct login_desk *d, struct http_request *r)
 	struct model *m = coord_model(d->coord);
 	struct confirm *f = NULL;
 	struct pending_node *p;
+	char why[COORD_WHY_MAX];
 	struct coord_node *n;
 	struct coord_user *u;
+	int err;
 
 	prune(d);
 	if (token)
@@ -163,16 +165,18 @@ void login_desk_confirm(struct login_desk *d, struct http_request *r)
 	if (!p || p->node || !u) {
 		sorry(r, 404, "This page is too old: open the address that the "
 			      "node shows again.");
-	} else if (model_pending_approve(m, p, u,
-					 coord_key_expiry(d->coord, false),
-					 time(NULL), &n)) {
-		log_error("coord: login of %s: %s", u->name, model_error(m));
-		sorry(r, 500, model_error(m));
+		goto out;
+	}
+	err = coord_approve(d->coord, p, u, &n, why);
+	if (err) {
+		log_error("coord: login of %s: %s", u->name, why);
+		sorry(r, err == -EPERM ? 403 : 500, why);
 	} else {
 		log_info("coord: %s joined as %s", n->name, u->name);
 		page_reply(r, 200, "The node has joined",
 			   "<p>You can close this window.");
 	}
+out:
 	if (f)
 		forget(d, f);
 	free(token);

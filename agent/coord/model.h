@@ -317,9 +317,10 @@ int model_pending_add(struct model *m, const struct registration *r,
 		      int64_t now, struct pending_node **out);
 struct pending_node *model_pending(struct model *m, const char *id);
 struct pending_node *model_pendings(struct model *m); /* next */
-/* @expiry: of the node key, 0: never. */
+/* @tags: that it bears at once; @expiry: of the node key, 0: never. */
 int model_pending_approve(struct model *m, struct pending_node *p,
-			  struct coord_user *u, int64_t expiry, int64_t now,
+			  struct coord_user *u, const char *const *tags,
+			  size_t n_tags, int64_t expiry, int64_t now,
 			  struct coord_node **out);
 void model_pending_deny(struct model *m, struct pending_node *p);
 

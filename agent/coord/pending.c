@@ -85,7 +85,8 @@ int model_pending_add(struct model *m, const struct registration *r,
 }
 
 int model_pending_approve(struct model *m, struct pending_node *p,
-			  struct coord_user *u, int64_t expiry, int64_t now,
+			  struct coord_user *u, const char *const *tags,
+			  size_t n_tags, int64_t expiry, int64_t now,
 			  struct coord_node **out)
 {
 	struct registration r = {
@@ -96,6 +97,8 @@ int model_pending_approve(struct model *m, struct pending_node *p,
 		.cap = p->cap,
 		.expiry = expiry,
 		.ephemeral = p->ephemeral,
+		.tags = tags,
+		.n_tags = n_tags,
 	};
 	int err;
 

@@ -160,3 +160,32 @@ ok "the server knows" within 10 coord_says \
 ok "the peer no longer lists us online" within 30 not node_online peer us
 ok "and join again" node_up us
 ok "as the same node" coord_says '[.[] | select(.name == "us")] | length == 1'
+
+# ── Tags that a node asks for without a key ──
+
+policy_set <<-EOF
+{
+	"tagOwners": {"tag:web": ["tester@"], "tag:db": []},
+	"acls": [{"action": "accept", "src": ["*"], "dst": ["*:*"]}],
+}
+EOF
+asks() { # TAG: "asks" wants to join with it; its id
+	: > "$tmp/asks.log"
+	node_cli asks up --login-server="$url" --hostname=asks --reset \
+		--accept-dns=false --advertise-tags="$1" > "$tmp/asks.log" 2>&1 &
+	asks=$!
+	within 15 grep -q "$url/register/" "$tmp/asks.log"
+	id=$(grep -o 'register/.*' "$tmp/asks.log" | sed 's|.*/||;q')
+}
+node_new asks
+node_start asks
+asks tag:db
+ok "a tag that its user may not give is refused" not control_approve "$id"
+ok "with why" grep -q 'asks for tag:db' "$tmp/coord-cli.log"
+ok "and the node is not in" coord_says 'all(.[]; .name != "asks")'
+kill $asks
+asks tag:web
+ok "one that he may give is not" control_approve "$id"
+ok "the waiting client is in" wait $asks
+ok "with its tag, for ever" coord_says \
+	'any(.[]; .name == "asks" and .tags == ["tag:web"])'

@@ -499,11 +499,13 @@ static void pendings(struct model **m)
 	tap_ok(p == q && model_pending(*m, p->id) == p && strlen(p->id) == 24,
 	       "a registration waits");
 	forget();
-	tap_ok(!model_pending_approve(*m, p, u, NOW + 1000, NOW, &n) &&
+	tap_ok(!model_pending_approve(*m, p, u, NULL, 0, NOW + 1000, NOW,
+				      &n) &&
 		       seen.approved == 1 && seen.added == 1 &&
 		       p->node == n->id && n->expiry == NOW + 1000,
 	       "approved");
-	tap_ok(model_pending_approve(*m, p, u, 0, NOW, &n) == -EEXIST, "%s",
+	tap_ok(model_pending_approve(*m, p, u, NULL, 0, 0, NOW, &n) ==
+		       -EEXIST, "%s",
 	       model_error(*m));
 	forget();
 	model_tick(*m, NOW + MODEL_PENDING_S);

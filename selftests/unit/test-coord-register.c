@@ -187,7 +187,7 @@ static void test_interactive(void)
 	b = attempt(&(struct request){.machine = 30, .key = 30,
 				      .followup = foreign});
 	tap_ok(b.kind == REGISTER_URL, "an unknown one is answered by a new one");
-	if (model_pending_approve(model, a.pending, bob, 0, NOW, &n))
+	if (model_pending_approve(model, a.pending, bob, NULL, 0, 0, NOW, &n))
 		abort();
 	b = attempt(&(struct request){.machine = 30, .key = 30, .followup = url});
 	tap_ok(b.kind == REGISTER_DONE && b.node == n && n->user == bob,
