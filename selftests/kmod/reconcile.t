@@ -409,7 +409,9 @@ same(ping(start='a', to='100.64.0.2'), 0, 'and packets pass')
 before = ctl.changes()
 same(ctl.publish(*STATE, *ALL), '', 'then the same state')
 same(ctl.changes(), before, 'changes nothing')
-ctl.publish(*STATE)
+same(ctl.publish(*STATE), '', 'none of them again')
+same((setting('FLAGS'), setting('FLOWS_MAX'), setting('MAX_STALE')),
+     (0, 262144, 0), 'and the module has none')
 
 # The module goes: nothing passes unfiltered. It comes back: all is well.
 sh('echo blacklist tailrace >/etc/modprobe.d/tailrace-test.conf; '
