@@ -57,7 +57,6 @@ typedef __u64 u64;
 #define cond_resched() ((void)0)
 #define __maybe_unused __attribute__((unused))
 #define __must_check __attribute__((warn_unused_result))
-#define __maybe_unused __attribute__((unused))
 #define rol32(x, n) ((x) << (n) | (x) >> (32 - (n)))
 
 #define be32_to_cpu(x) __be32_to_cpu(x)
