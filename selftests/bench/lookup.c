@@ -10,11 +10,13 @@
  *   packets   write: records of 64 bytes: length, packet from its IP header on
  *   empty     write: name of a device that gets a hook that accepts
  *   run       write: DEVICE FIRST N PASSES SALT COLD
- *             read: ns and accepted packets of the last one
+ *             read: ns of the median batch of the last one, its accepted packets
  *
- * A run sends the packets FIRST to FIRST + N - 1, PASSES times over. SALT is
- * added to all source ports: another salt, other flows. With COLD that many KiB
- * of other memory are read before each batch of packets, outside of the clock.
+ * A run sends the packets FIRST to FIRST + N - 1, PASSES times over, in batches
+ * of 64, of which N is a multiple. SALT is added to all source ports: another
+ * salt, other flows. With COLD that many KiB of other memory are read before each
+ * batch, outside of the clock. The median is not moved by what else the host does
+ * now and then.
  */
 #include <linux/bottom_half.h>
 #include <linux/debugfs.h>
@@ -25,6 +27,7 @@
 #include <linux/netfilter_netdev.h>
 #include <linux/nsproxy.h>
 #include <linux/skbuff.h>
+#include <linux/sort.h>
 #include <linux/timekeeping.h>
 #include <linux/vmalloc.h>
 #include <net/net_namespace.h>
@@ -33,6 +36,7 @@
 #define RECORDS_MAX 65536
 #define RECORD 64
 #define COLD_MAX (64 << 10) /* KiB */
+#define BATCHES_MAX 8192
 
 static DEFINE_MUTEX(lock);
 static struct dentry *dir;
@@ -56,7 +60,8 @@ static struct nf_hook_ops empty_ops = {
 static struct net *empty_net;
 
 /* The last run's. */
-static u64 took_ns;
+static u64 *took_ns;
+static unsigned int n_batches;
 static u64 accepted;
 
 static ssize_t packets_write(struct file *file, const char __user *from,
@@ -163,26 +168,33 @@ static u8 chill(unsigned int kib)
 }
 
 static void run_batch(struct net_device *dev, const u8 (*record)[RECORD],
-		      unsigned int n, u16 salt, unsigned int kib)
+		      u16 salt, unsigned int kib)
 {
 	unsigned int i, ok = 0;
 	u64 start;
 
-	for (i = 0; i < n; i++)
+	for (i = 0; i < BATCH; i++)
 		lay_ready(skbs[i], dev, record[i], salt);
 	chill(kib);
 
 	local_bh_disable();
 	rcu_read_lock();
 	start = ktime_get_ns();
-	for (i = 0; i < n; i++)
+	for (i = 0; i < BATCH; i++)
 		ok += nf_hook_ingress(skbs[i]) == 1;
-	took_ns += ktime_get_ns() - start;
+	took_ns[n_batches++] = ktime_get_ns() - start;
 	rcu_read_unlock();
 	local_bh_enable();
 
 	accepted += ok;
 	cond_resched();
+}
+
+static int compare_times(const void *va, const void *vb)
+{
+	const u64 *a = va, *b = vb;
+
+	return *a < *b ? -1 : *a > *b;
 }
 
 static ssize_t run_write(struct file *file, const char __user *from, size_t len,
@@ -198,21 +210,22 @@ static ssize_t run_write(struct file *file, const char __user *from, size_t len,
 		return ret;
 	if (sscanf(words, "%15s %u %u %u %u %u", name, &first, &n, &passes,
 		   &salt, &kib) != 6 ||
-	    kib > COLD_MAX || !n)
+	    kib > COLD_MAX || !n || n % BATCH || !passes ||
+	    passes > BATCHES_MAX / (n / BATCH))
 		return -EINVAL;
 	dev = dev_get_by_name(current->nsproxy->net_ns, name);
 	if (!dev)
 		return -ENODEV;
 	mutex_lock(&lock);
-	took_ns = 0;
+	n_batches = 0;
 	accepted = 0;
 	ret = -EINVAL;
 	if (first > n_records || n > n_records - first)
 		goto out;
 	for (i = 0; i < passes; i++)
 		for (k = 0; k < n; k += BATCH)
-			run_batch(dev, records + first + k,
-				  min_t(unsigned int, n - k, BATCH), salt, kib);
+			run_batch(dev, records + first + k, salt, kib);
+	sort(took_ns, n_batches, sizeof(*took_ns), compare_times, NULL);
 	ret = len;
 out:
 	mutex_unlock(&lock);
@@ -227,7 +240,8 @@ static ssize_t run_read(struct file *file, char __user *to, size_t len,
 	int n;
 
 	mutex_lock(&lock);
-	n = scnprintf(text, sizeof(text), "%llu %llu\n", took_ns, accepted);
+	n = scnprintf(text, sizeof(text), "%llu %llu\n",
+		      n_batches ? took_ns[n_batches / 2] : 0, accepted);
 	mutex_unlock(&lock);
 	return simple_read_from_buffer(to, len, pos, text, n);
 }
@@ -251,6 +265,7 @@ static void lookup_free(void)
 	}
 	vfree(records);
 	vfree(cold);
+	vfree(took_ns);
 }
 
 static int __init lookup_init(void)
@@ -259,7 +274,8 @@ static int __init lookup_init(void)
 
 	records = vzalloc(RECORDS_MAX * RECORD);
 	cold = vmalloc(COLD_MAX << 10);
-	if (!records || !cold)
+	took_ns = vmalloc_array(BATCHES_MAX, sizeof(*took_ns));
+	if (!records || !cold || !took_ns)
 		goto err_free;
 	for (i = 0; i < BATCH; i++) {
 		skbs[i] = alloc_skb(NET_SKB_PAD + RECORD, GFP_KERNEL);
