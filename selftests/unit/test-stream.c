@@ -117,8 +117,11 @@ static void tcp_pair(int fds[2])
 				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	int l = socket(AF_INET, SOCK_STREAM, 0);
 	socklen_t len = sizeof(to);
+	int small = 32768; /* less than what is sent in one go */
 
 	fds[1] = socket(AF_INET, SOCK_STREAM, 0);
+	setsockopt(fds[1], SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+	setsockopt(l, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
 	if (bind(l, (struct sockaddr *)&to, len) || listen(l, 1) ||
 	    getsockname(l, (struct sockaddr *)&to, &len) ||
 	    connect(fds[1], (struct sockaddr *)&to, len))
@@ -434,8 +437,9 @@ static void test_kernel(void)
 	kernel = true;
 	for (i = 0; i < ARRAY_SIZE(suites); i++)
 		test_echo(suites[i]);
-	tap_ok(kernel_count("TlsTxSw") == tx + 3 &&
-		       kernel_count("TlsRxSw") == rx + 3,
+	/* Not every kernel has ChaCha20-Poly1305: then it is for us to do. */
+	tap_ok(kernel_count("TlsTxSw") >= tx + 2 &&
+		       kernel_count("TlsRxSw") >= rx + 2,
 	       "kernel: it has made and opened the records");
 	test_small_turn();
 	test_dribble();
