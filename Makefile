@@ -173,7 +173,7 @@ bench-relay: agent $B/bench/relay
 
 # What the module costs, against bare WireGuard, in instructions.
 bench-kmod: build/bench/echo
-	scripts/vm run --suite $(KERNEL) --kmod --icount --timeout 1800 -- \
+	scripts/vm run --suite $(KERNEL) --kmod --icount --timeout 3600 -- \
 		selftests/bench/cost
 
 # A packet in the filter by the size of the policy, beside nftables.
