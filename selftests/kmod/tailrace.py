@@ -132,10 +132,10 @@ class Netlink:
         self.sock.bind((0, 0))
         self.seq = 0
         self.strays = []  # notifications that came before an answer
-        self.family, groups = self._resolve()
+        self.family, self.groups = self._resolve()
         if events:
             self.sock.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP,
-                                 groups[events])
+                                 self.groups[events])
             self.sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 24)
             self.sock.setsockopt(SOL_NETLINK, NETLINK_BROADCAST_ERROR, 1)
 
@@ -582,7 +582,7 @@ def rules_of(dump):
 
 # Namespaces.
 
-_libc = ctypes.CDLL(None, use_errno=True)
+libc = ctypes.CDLL(None, use_errno=True)
 index = socket.if_nametoindex
 
 
@@ -598,7 +598,7 @@ def sh(command, check=True, **kwargs):
 def enter(name):
     """This process goes to a named namespace."""
     fd = os.open('/run/netns/' + name, os.O_RDONLY)
-    if _libc.setns(fd, 0x40000000):
+    if libc.setns(fd, 0x40000000):
         raise OSError(ctypes.get_errno(), 'setns ' + name)
     os.close(fd)
 
@@ -631,7 +631,7 @@ class inside:
         enter(self.name)
 
     def __exit__(self, *_):
-        _libc.setns(self.back, 0x40000000)
+        libc.setns(self.back, 0x40000000)
         os.close(self.back)
 
 
