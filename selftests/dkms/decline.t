@@ -3,7 +3,8 @@
 #
 # A kernel the module cannot serve is declined by dkms.conf, with a sentence,
 # and installing that kernel goes on. The kernels are header trees with nothing
-# in them but a configuration.
+# in them but a configuration, so no machine is needed: it runs as root in the
+# root of a suite (scripts/vm image), with the repository at /src there.
 set -uo pipefail
 
 top=$(cd "$(dirname "$0")/../.." && pwd)
