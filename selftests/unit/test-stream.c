@@ -430,11 +430,13 @@ static void test_kernel(void)
 	uint8_t forged[5 + 100] = { 23, 3, 3, 0, 100 };
 	size_t i;
 
+	kernel = true;
 	if (!ktls_available()) {
-		tap_ok(true, "kernel # SKIP this kernel has no TLS");
+		/* Asked for in vain: the records are made here. */
+		test_echo(suites[0]);
+		kernel = false;
 		return;
 	}
-	kernel = true;
 	for (i = 0; i < ARRAY_SIZE(suites); i++)
 		test_echo(suites[i]);
 	/* Not every kernel has ChaCha20-Poly1305: then it is for us to do. */
