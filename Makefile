@@ -8,6 +8,7 @@
 #   make check-fuzz                short libFuzzer runs
 #   make check-kmod KERNEL=SUITE   the module in a VM: the suites of scripts/vm
 #   make check-matrix              that on every kernel, Debian 11 to sid
+#   make fuzz-kmod, race-kmod      hours of what of that takes minutes
 #   make lint-kmod                 sparse, checkpatch, coccinelle, gcc, clang
 #   make check-net                 networks of namespaces
 #   make check-interop             against headscale, tailscaled and derper
@@ -152,6 +153,15 @@ build/scenario: $(addprefix selftests/kmod/,scenario.c world.c oracle.c \
 	$(say) LD $@
 	$(CC) -std=gnu11 -O2 -Wall -Werror -static -o $@ $(filter %.c,$^)
 
+build/netfuzz: selftests/kmod/netfuzz.c selftests/kmod/netfuzz-tables \
+		uapi/tailrace.yaml uapi/tailrace.h
+	@mkdir -p $(@D)
+	$(say) GEN $@-tables.h
+	selftests/kmod/netfuzz-tables >$@-tables.h
+	$(say) LD $@
+	$(CC) -std=gnu11 -O2 -Wall -Wextra -Werror -Iuapi -Ibuild -static \
+		-o $@ $<
+
 build/fuzz/fuzz-filter: selftests/fuzz/fuzz-filter.c $(SHIM_SRCS) $(SHIM_DEPS) \
 		$(SHIM_HEADERS)
 	@mkdir -p $(@D)
@@ -241,7 +251,10 @@ SUDO := $(shell test $$(id -u) = 0 || echo sudo -E)
 KERNEL ?= bookworm
 SUITES := uml trixie bookworm
 MATRIX := bullseye bookworm bookworm-backports trixie trixie-backports sid
-KMOD_TESTS := $(sort $(wildcard selftests/kmod/*.t))
+# fault injection, and a module for tests, are of the kernels we build
+KMOD_DEBUG := $(addprefix selftests/kmod/,fault.t packets.t)
+KMOD_TESTS := $(filter-out $(if $(filter uml uml-smp debug,$(KERNEL)),,\
+	$(KMOD_DEBUG)),$(sort $(wildcard selftests/kmod/*.t)))
 NET_TESTS := $(sort $(wildcard selftests/net/*.t))
 INTEROP_TESTS := $(sort $(wildcard selftests/interop/*.t))
 
@@ -256,7 +269,7 @@ deps:
 # that two parts want is built before they run side by side.
 check: deps
 	@$(MAKE) --no-print-directory -j$(shell nproc) agent unit-tests \
-		build/kernelctl build/scenario
+		build/kernelctl build/scenario build/netfuzz
 	@scripts/check interop unit $(patsubst %,kmod:%,$(SUITES)) san fuzz net
 
 check-unit: $(UNIT_TESTS)
@@ -286,13 +299,25 @@ $B/kernelctl: selftests/kmod/kernelctl.c $B/libtailrace.a
 	cp -L $$ld $B/lib/ld.so && cp -L -t $B/lib \
 		$$(LD_TRACE_LOADED_OBJECTS=1 $$ld $@ | sed -n 's/.* => \(.*\) .*/\1/p')
 
-check-kmod: build/kernelctl build/scenario build/tailrace
+check-kmod: build/kernelctl build/scenario build/netfuzz build/tailrace
 	@$(call prove,kmod-$(KERNEL),scripts/vm run --suite $(KERNEL) --kmod \
 		--timeout 1800 --) \
 		-e selftests/kmod/run $(KMOD_TESTS)
 
-check-matrix: build/kernelctl build/scenario build/tailrace
+check-matrix: build/kernelctl build/scenario build/netfuzz build/tailrace
 	@$(SUDO) scripts/matrix $(MATRIX)
+
+# What check-kmod does a little of, at length.
+fuzz-kmod: build/netfuzz
+	scripts/vm run --suite uml --kmod --timeout 14400 \
+		--env TAILRACE_NETFUZZ=1000000 --env TAILRACE_PACKETS=10000000 \
+		-- prove -v --timer -e selftests/kmod/run \
+		selftests/kmod/netfuzz.t selftests/kmod/packets.t
+
+race-kmod:
+	scripts/vm run --suite uml-smp --kmod --timeout 14400 \
+		--env TAILRACE_ROUNDS=1000 \
+		-- prove -v --timer -e selftests/kmod/run selftests/kmod/race.t
 
 check-net: agent
 	@$(call prove,net,$(SUDO)) $(NET_TESTS)
@@ -358,5 +383,5 @@ clean:
 
 .PHONY: all agent bench bench-filter bench-lookup bench-policy bench-coord bench-kmod bench-relay kmod unit-tests \
 	fuzzers deps check check-unit check-san check-fuzz check-kmod \
-	check-matrix check-net check-interop demo lint lint-kmod install clean
+	fuzz-kmod race-kmod check-matrix check-net check-interop demo lint lint-kmod install clean
 .SECONDARY:
