@@ -47,8 +47,6 @@ static void on_applied(void *ctx, int link, uint16_t port, const char *error)
 {
 	struct agent *a = ctx;
 
-	if (*error && strcmp(error, a->kernel_error))
-		log_error("kernel: %s", error);
 	set_text(&a->kernel_error, error);
 	if (link == a->wg_link && port == a->wg_port)
 		return;

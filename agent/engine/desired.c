@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "kernel/addrset.h"
 #include "kernel/list.h"
 #include "kernel/ruleid.h"
 #include "lib/ids.h"
@@ -14,14 +15,8 @@
 static struct tailrace_addr addr_of(const struct prefix *p)
 {
 	struct prefix m = prefix_masked(p);
-	struct tailrace_addr a = {
-		.kind = p->ip.family == 4 ? TAILRACE_ADDR_PREFIX4 :
-					    TAILRACE_ADDR_PREFIX6,
-		.prefix_len = p->bits,
-	};
 
-	memcpy(a.first, m.ip.b, sizeof(a.first));
-	return a;
+	return addrset_prefix(&m);
 }
 
 static int by_name(const void *a, const void *b)

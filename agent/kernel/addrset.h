@@ -19,6 +19,7 @@ int addrset_parse(struct tailrace_addr *out, const char *text);
 /* A single address comes without its length. To @out, which it returns. */
 const char *addrset_format(const struct tailrace_addr *a,
 			   char out[ADDRSET_TEXT_MAX]);
+/* @p without host bits. */
 struct tailrace_addr addrset_prefix(const struct prefix *p);
 bool addrset_contains(const struct tailrace_addr *a, const struct ip_addr *ip);
 

@@ -9,16 +9,16 @@
 
 void fault_note(struct fault *f, const char *fmt, ...)
 {
-	char text[sizeof(f->text)];
+	size_t n = strlen(f->text);
 	va_list ap;
 
+	if (n)
+		n += (size_t)snprintf(f->text + n, sizeof(f->text) - n, "; ");
+	if (n >= sizeof(f->text))
+		return;
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	vsnprintf(f->text + n, sizeof(f->text) - n, fmt, ap);
 	va_end(ap);
-	if (!*f->text)
-		strcpy(f->text, text);
-	if (strcmp(text, f->told))
-		log_error("%s", text);
 }
 
 void fault_clear(struct fault *f)
@@ -31,5 +31,7 @@ bool fault_is_news(struct fault *f)
 	if (!strcmp(f->text, f->told))
 		return false;
 	strcpy(f->told, f->text);
+	if (*f->text)
+		log_error("%s", f->text);
 	return true;
 }

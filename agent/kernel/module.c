@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "kernel/addrset.h"
 #include "kernel/list.h"
 #include "lib/util.h"
 
@@ -224,12 +225,8 @@ static struct tailrace_addr *to_addrs(const struct prefix *p, size_t n)
 	struct tailrace_addr *out = n ? xcalloc(n, sizeof(*out)) : NULL;
 	size_t i;
 
-	for (i = 0; i < n; i++) {
-		out[i].kind = p[i].ip.family == 4 ? TAILRACE_ADDR_PREFIX4 :
-						    TAILRACE_ADDR_PREFIX6;
-		out[i].prefix_len = p[i].bits;
-		memcpy(out[i].first, p[i].ip.b, 16);
-	}
+	for (i = 0; i < n; i++)
+		out[i] = addrset_prefix(&p[i]);
 	return out;
 }
 

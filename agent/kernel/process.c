@@ -239,7 +239,8 @@ static void keep_steer(void *ctx, int family, int fd)
 {
 	struct process *p = ctx;
 
-	reconcile_set_socket(p->reconcile, family, fd);
+	if (!reconcile_set_socket(p->reconcile, family, fd))
+		schedule(p->run, 0);
 }
 
 static void on_broker(evutil_socket_t fd, short what, void *ctx)

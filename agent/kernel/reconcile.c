@@ -92,7 +92,6 @@ uint32_t reconcile_event_group(const struct reconcile *r)
 	return r->group;
 }
 
-/* A fault that stays is logged once. */
 #define fail(r, ...) fault_note(&(r)->fault, __VA_ARGS__)
 
 int reconcile_cleanup(const char *ifname)
@@ -149,7 +148,7 @@ static void bind_socket(struct reconcile *r, int i)
 		r->sockets[i].bound = true;
 }
 
-void reconcile_set_socket(struct reconcile *r, int family, int fd)
+bool reconcile_set_socket(struct reconcile *r, int family, int fd)
 {
 	int i = family == AF_INET6;
 
@@ -158,6 +157,7 @@ void reconcile_set_socket(struct reconcile *r, int family, int fd)
 	r->sockets[i].bound = false;
 	if (r->ready)
 		bind_socket(r, i);
+	return !r->ready || r->sockets[i].bound;
 }
 
 /* The interface. */

@@ -29,8 +29,11 @@ void reconcile_free(struct reconcile *r);
 /* Takes over @state's lists. Nothing is sent before reconcile_run. */
 void reconcile_set_state(struct reconcile *r, struct kernel_state *state);
 void reconcile_set_path(struct reconcile *r, const struct kernel_path *path);
-/* Keeps a dup of @fd and binds it to the module now and after each attach. */
-void reconcile_set_socket(struct reconcile *r, int family, int fd);
+/*
+ * Keeps a dup of @fd and binds it to the module now and after each attach.
+ * False: that takes reconcile_run().
+ */
+bool reconcile_set_socket(struct reconcile *r, int family, int fd);
 
 /* The whole of it. False: something failed, try again later. */
 bool reconcile_run(struct reconcile *r);
