@@ -13,7 +13,8 @@
  *   clients  200, 5000, 1000
  *   size     of a packet's data: 1200
  *   rate     packets a second of all; 0: as many as arrive, at most `window'
- *            of each sender under way (under the 32 that derper queues)
+ *            of each sender under way
+ *   window   24, under the 32 that derper queues
  *   batch    packets in a TLS record: 1, as tailscaled sends
  *   warm     seconds before the measurement: 1
  *   seconds  of the measurement: 5; idle: how long the clients sit there
@@ -152,6 +153,40 @@ static struct usage usage(void)
 	struct usage u = { 0 };
 
 	add_usage(&u, server);
+	return u;
+}
+
+/* Of the machine, for both ends of the connections. */
+struct kernel_usage {
+	uint64_t slab, percpu, available; /* bytes */
+	uint64_t tcp;			  /* pages of buffers */
+};
+
+static struct kernel_usage kernel_usage(void)
+{
+	struct kernel_usage u = { 0 };
+	unsigned long n;
+	char line[256];
+	FILE *f = fopen("/proc/meminfo", "r");
+
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "SUnreclaim: %lu kB", &n) == 1)
+			u.slab = (uint64_t)n << 10;
+		else if (sscanf(line, "Percpu: %lu kB", &n) == 1)
+			u.percpu = (uint64_t)n << 10;
+		else if (sscanf(line, "MemAvailable: %lu kB", &n) == 1)
+			u.available = (uint64_t)n << 10;
+	}
+	if (!f)
+		die("/proc/meminfo", strerror(errno));
+	fclose(f);
+	f = fopen("/proc/net/sockstat", "r");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "TCP: %*s %*u %*s %*u %*s %*u %*s %*u mem %lu",
+			   &n) == 1)
+			u.tcp = n;
+	if (f)
+		fclose(f);
 	return u;
 }
 
@@ -615,20 +650,31 @@ static void overload(void)
 static void idle(void)
 {
 	size_t n = opt.clients ? opt.clients : 5000;
+	struct kernel_usage kernel_before, kernel;
 	struct usage before, after;
 
 	make_clients(n);
 	before = usage();
+	kernel_before = kernel_usage();
 	connect_all(clients, n);
 	run_for(opt.seconds * 1000);
 	after = usage();
+	kernel = kernel_usage();
 	printf("cipher=%s clients=%zu rss0=%" PRIu64 " rss=%" PRIu64
 	       " pss0=%" PRIu64 " pss=%" PRIu64 " rss_per_client=%.0f "
-	       "pss_per_client=%.0f cpu=%.3f\n",
+	       "pss_per_client=%.0f cpu=%.3f slab_per_client=%.0f "
+	       "percpu_per_client=%.0f used_per_client=%.0f tcp_pages=%" PRId64
+	       "\n",
 	       cipher, n, before.rss, after.rss, before.pss, after.pss,
 	       (double)(after.rss - before.rss) / (double)n,
 	       (double)(after.pss - before.pss) / (double)n,
-	       after.cpu - before.cpu);
+	       after.cpu - before.cpu,
+	       ((double)kernel.slab - (double)kernel_before.slab) / (double)n,
+	       ((double)kernel.percpu - (double)kernel_before.percpu) /
+		       (double)n,
+	       ((double)kernel_before.available - (double)kernel.available) /
+		       (double)n,
+	       (int64_t)(kernel.tcp - kernel_before.tcp));
 }
 
 static void parse_option(const char *arg)
