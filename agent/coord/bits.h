@@ -36,6 +36,14 @@ static inline void bits_or(uint64_t *b, const uint64_t *other, size_t words)
 		b[i] |= other[i];
 }
 
+static inline void bits_and(uint64_t *b, const uint64_t *other, size_t words)
+{
+	size_t i;
+
+	for (i = 0; i < words; i++)
+		b[i] &= other[i];
+}
+
 /* The first member from @i on; @n if there is none below it. */
 static inline size_t bits_next(const uint64_t *b, size_t i, size_t n)
 {

@@ -55,6 +55,14 @@ static struct prefix address(const struct coord_node *n, size_t i)
 			       (uint8_t)ip_bits(&n->addresses[i])};
 }
 
+static void add_prefix(struct json_object *list, const struct prefix *p)
+{
+	char text[PREFIX_TEXT_MAX];
+
+	json_object_array_add(list,
+			      json_object_new_string(prefix_format(p, text)));
+}
+
 static struct json_object *hostinfo_public(const struct coord_node *n)
 {
 	struct json_object *o = json_object_new_object(), *v;
@@ -129,8 +137,6 @@ struct json_object *map_node_self(const struct coord_node *n,
 	struct json_object *o = node_common(n, domain);
 	struct json_object *caps = json_object_new_object();
 	struct json_object *allowed = json_object_new_array();
-	char text[PREFIX_TEXT_MAX];
-	const struct prefix *route;
 	struct prefix p;
 	size_t i;
 
@@ -138,13 +144,13 @@ struct json_object *map_node_self(const struct coord_node *n,
 	json_object_object_add(o, "Hostinfo", json_object_get(n->hostinfo));
 	for (i = 0; i < n->n_addresses; i++) {
 		p = address(n, i);
-		json_object_array_add(
-			allowed, json_object_new_string(prefix_format(&p, text)));
+		add_prefix(allowed, &p);
 	}
-	for (i = 0; (route = map_node_route(n, i)); i++)
-		json_object_array_add(
-			allowed,
-			json_object_new_string(prefix_format(route, text)));
+	for (i = 0; i < n->n_primary; i++)
+		add_prefix(allowed, &n->primary[i]);
+	for (i = 0; i < n->n_effective; i++)
+		if (prefix_is_default(&n->effective[i]))
+			add_prefix(allowed, &n->effective[i]);
 	json_object_object_add(o, "AllowedIPs", allowed);
 	if (n->n_primary)
 		json_object_object_add(o, "PrimaryRoutes",
@@ -156,50 +162,6 @@ struct json_object *map_node_self(const struct coord_node *n,
 		json_object_object_add(caps, attrs[i], json_object_new_array());
 	json_object_object_add(o, "CapMap", caps);
 	return o;
-}
-
-const struct prefix *map_node_route(const struct coord_node *n, size_t i)
-{
-	size_t j;
-
-	if (i < n->n_primary)
-		return &n->primary[i];
-	i -= n->n_primary;
-	for (j = 0; j < n->n_effective; j++)
-		if (prefix_is_default(&n->effective[j]) && !i--)
-			return &n->effective[j];
-	return NULL;
-}
-
-void map_node_routes(struct text *t, const struct coord_node *n,
-		     const uint8_t *visible)
-{
-	char text[PREFIX_TEXT_MAX];
-	const struct prefix *route;
-	const char *comma = "";
-	struct prefix p;
-	size_t i;
-
-	text_puts(t, ",\"AllowedIPs\":[");
-	for (i = 0; i < n->n_addresses; i++) {
-		p = address(n, i);
-		text_printf(t, "%s\"%s\"", i ? "," : "",
-			    prefix_format(&p, text));
-	}
-	for (i = 0; (route = map_node_route(n, i)); i++)
-		if (visible[i])
-			text_printf(t, ",\"%s\"", prefix_format(route, text));
-	text_puts(t, "]");
-	for (i = 0; i < n->n_primary; i++) {
-		if (!visible[i])
-			continue;
-		text_printf(t, "%s\"%s\"",
-			    *comma ? comma : ",\"PrimaryRoutes\":[",
-			    prefix_format(&n->primary[i], text));
-		comma = ",";
-	}
-	if (*comma)
-		text_puts(t, "]");
 }
 
 struct json_object *map_node_patch(const struct coord_node *n,

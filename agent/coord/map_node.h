@@ -10,7 +10,6 @@
 /* A node of the model as tailcfg's Node and PeerChange (control.md 5.7, 6.1). */
 
 struct json_object;
-struct text;
 
 /* Owner of the nodes that have tags. */
 #define TAGGED_USER_ID 2147455555
@@ -20,10 +19,11 @@ struct text;
 #define NODE_PATCHABLE                                                     \
 	(NODE_KEY | NODE_DISCO | NODE_ENDPOINTS | NODE_DERP | NODE_ONLINE | \
 	 NODE_CAP)
-#define NODE_PRIVATE (NODE_NETINFO | NODE_ADVERTISED)
+#define NODE_PRIVATE (NODE_NETINFO | NODE_ADVERTISED | NODE_FITNESS)
 /* What a node needs not be told about itself. */
 #define NODE_SELF_KNOWS \
-	(NODE_DISCO | NODE_ENDPOINTS | NODE_ONLINE | NODE_CAP | NODE_NETINFO)
+	(NODE_DISCO | NODE_ENDPOINTS | NODE_ONLINE | NODE_CAP |            \
+	 NODE_NETINFO | NODE_FITNESS)
 
 /*
  * The node for itself, whole. @domain "" if names are not to be qualified;
@@ -35,18 +35,6 @@ struct json_object *map_node_self(const struct coord_node *n,
 /* What every peer is told, AllowedIPs and PrimaryRoutes excepted. */
 struct json_object *map_node_peer(const struct coord_node *n,
 				  const char *domain);
-
-/*
- * Routes of @n that peers may be told of: what it is primary for, then its exit
- * routes. Returns the route at @i, NULL past the last one.
- */
-const struct prefix *map_node_route(const struct coord_node *n, size_t i);
-/*
- * ',"AllowedIPs":[...],"PrimaryRoutes":[...]' with those routes whose byte in
- * @visible (one per route) is not 0.
- */
-void map_node_routes(struct text *t, const struct coord_node *n,
-		     const uint8_t *visible);
 
 /*
  * A PeerChange with the given aspects; NULL if it cannot say them: some other

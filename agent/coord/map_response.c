@@ -11,6 +11,7 @@
 #include <zstd.h>
 
 #include "coord/map_node.h"
+#include "coord/map_route.h"
 #include "lib/json.h"
 #include "lib/util.h"
 
@@ -26,7 +27,7 @@ enum op_kind {
 struct op {
 	enum op_kind kind;
 	struct member *m;
-	size_t visible; /* of a whole router: offset of its bytes in @key */
+	size_t told; /* of a whole router: offset of its bytes in @key */
 };
 
 /* A message that several streams get. */
@@ -54,6 +55,8 @@ struct map_encoder {
 	uint64_t message;
 	uint64_t *visible;
 	size_t words;
+	uint64_t *via; /* room for map_routes_told() */
+	size_t via_words;
 	struct map_view_routes *routes; /* a stream's next ones */
 	size_t cap_routes;
 	struct map_encoder_stats stats;
@@ -98,6 +101,7 @@ void map_encoder_free(struct map_encoder *e)
 	ZSTD_freeCCtx(e->z);
 	free(e->ops);
 	free(e->visible);
+	free(e->via);
 	free(e->routes);
 	free(e);
 }
@@ -190,6 +194,10 @@ static void begin(struct map_encoder *e)
 	text_puts(&e->key, "."); /* never empty */
 	e->n_ops = 0;
 	e->message++;
+	if (e->via_words != tailnet_words(e->t)) {
+		e->via_words = tailnet_words(e->t);
+		e->via = xrealloc(e->via, e->via_words, sizeof(*e->via));
+	}
 	text_puts(&e->plain, "{");
 }
 
@@ -261,25 +269,6 @@ static bool in_set(const uint64_t *set, uint32_t slot)
 	return set[slot / 64] >> (slot % 64) & 1;
 }
 
-/* One byte for each route of @n: whether @to may know of it. */
-static uint64_t visible_routes(struct map_encoder *e, struct text *out,
-			       const struct coord_node *n,
-			       const struct member *to)
-{
-	const struct policy_result *r = tailnet_result(e->t);
-	uint64_t hash = 0xcbf29ce484222325ull;
-	const struct prefix *route;
-	uint8_t sees;
-	size_t i;
-
-	for (i = 0; (route = map_node_route(n, i)); i++) {
-		sees = policy_route_visible(r, to->slot, route);
-		hash = (hash ^ sees) * 0x100000001b3ull;
-		text_add(out, &sees, 1);
-	}
-	return hash;
-}
-
 static void add_op(struct map_encoder *e, enum op_kind kind, struct member *m,
 		   const struct member *to)
 {
@@ -293,9 +282,9 @@ static void add_op(struct map_encoder *e, enum op_kind kind, struct member *m,
 	text_add(&e->key, &slot, sizeof(slot));
 	text_add(&e->key, &k, sizeof(k));
 	e->ops[e->n_ops++] =
-		(struct op){.kind = kind, .m = m, .visible = e->key.len};
+		(struct op){.kind = kind, .m = m, .told = e->key.len};
 	if (kind == OP_WHOLE)
-		visible_routes(e, &e->key, m->node, to);
+		map_routes_told(e->t, to, m->node, e->via, &e->key);
 }
 
 static void put_whole(struct map_encoder *e, const struct op *op)
@@ -303,9 +292,9 @@ static void put_whole(struct map_encoder *e, const struct op *op)
 	const struct text *peer = tailnet_peer_text(e->t, op->m);
 
 	text_add(&e->plain, peer->s, peer->len);
-	if (map_node_route(op->m->node, 0))
-		map_node_routes(&e->plain, op->m->node,
-				(uint8_t *)e->key.s + op->visible);
+	if (op->m->node->n_effective)
+		map_routes_put(&e->plain, op->m->node,
+			       (uint8_t *)e->key.s + op->told);
 	text_puts(&e->plain, "}");
 	put_profile(e, op->m->node);
 }
@@ -405,12 +394,12 @@ static void compare_peer(struct map_encoder *e, struct map_view *v,
 			 struct member *m, const struct member *to,
 			 size_t *known, size_t *n_routes)
 {
-	bool router = map_node_route(m->node, 0), same = true;
+	bool router = m->node->n_effective, same = true;
 	uint64_t visible;
 
 	if (router) {
 		text_reset(&e->part);
-		visible = visible_routes(e, &e->part, m->node, to);
+		visible = map_routes_told(e->t, to, m->node, e->via, &e->part);
 		while (*known < v->n_routes &&
 		       v->routes[*known].slot < m->slot)
 			++*known;

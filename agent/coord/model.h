@@ -104,7 +104,7 @@ struct coord_node {
 	int64_t expiry; /* of the node key; 0: never */
 	bool online;
 	bool healthy; /* for routes: see model_node_set_healthy() */
-	/* A primary that was not heard of since the server started. */
+	/* A router that was not heard of since the server started. */
 	bool awaited;
 	bool expired; /* expiry has passed and was announced */
 	void *session; /* the map streams' own; NULL at first */
@@ -173,6 +173,7 @@ enum node_aspect {
 	NODE_ONLINE = 1 << 13, /* and last seen */
 	NODE_CAP = 1 << 14,
 	NODE_ADDRESSES = 1 << 15,
+	NODE_FITNESS = 1 << 16, /* to route: see model_route_fitness() */
 };
 
 enum model_event_kind {
@@ -381,6 +382,8 @@ struct coord_route {
 	struct coord_node *primary;
 	UT_hash_handle hh;
 };
+/* 2: online and healthy, 1: online at least, 0: neither. */
+int model_route_fitness(const struct coord_node *n);
 struct coord_route *model_routes(struct model *m); /* hh.next */
 struct coord_route *model_route(struct model *m, const struct prefix *p);
 

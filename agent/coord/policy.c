@@ -122,6 +122,7 @@ void policy_free(struct policy *p)
 		free(rule->services);
 		free(rule->src);
 		free(rule->dst);
+		free(rule->via);
 	}
 	free(p->rules);
 	for (i = 0; i < p->n_approvers; i++)

@@ -14,7 +14,7 @@
  * bad file leaves the running policy as it was. What it means for the nodes of
  * a tailnet is policy_compile.h's matter.
  *
- * Understood: groups, tagOwners, hosts, acls, grants (ip), autoApprovers,
+ * Understood: groups, tagOwners, hosts, acls, grants (ip, via), autoApprovers,
  * tests, nodeAttrs (attr). Named in a warning and otherwise without effect:
  * ssh, sshTests and what else the public format has and we do not do. Every
  * other name is an error: a rule that is silently not there helps no one.

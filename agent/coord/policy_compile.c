@@ -68,7 +68,8 @@ static void add_subnet(struct policy_result *r, const struct ip_range *range)
 		return;
 	s = xcalloc(1, sizeof(*s));
 	s->range = *range;
-	s->viewers = xcalloc(r->words, sizeof(uint64_t));
+	s->users = xcalloc(r->words, sizeof(uint64_t));
+	s->served = xcalloc(r->words, sizeof(uint64_t));
 	HASH_ADD(hh, r->subnets, range, sizeof(s->range), s);
 }
 
@@ -122,7 +123,7 @@ static void add_all(struct ip_set *to, const struct ip_set *from)
 		ip_set_add(to, &from->ranges[i]);
 }
 
-/* ── sources and keys ── */
+/* ── sources ── */
 
 /* The addresses of @nodes, already in order. */
 static void add_addresses(const struct policy_result *r, const uint64_t *nodes,
@@ -190,23 +191,6 @@ static struct policy_source *intern_source(struct policy_result *r,
 	return s;
 }
 
-static const struct policy_key *intern_key(struct policy_result *r,
-					   const struct policy_source *source,
-					   uint8_t proto)
-{
-	struct policy_key *k, probe = { .key = { source, proto } };
-
-	HASH_FIND(hh, r->keys, &probe.key, sizeof(probe.key), k);
-	if (k)
-		return k;
-	k = xcalloc(1, sizeof(*k));
-	k->key.source = source;
-	k->key.proto = proto;
-	k->id = HASH_COUNT(r->keys);
-	HASH_ADD(hh, r->keys, key, sizeof(k->key), k);
-	return k;
-}
-
 /* What @list is as a source; @people, if any, gets the nodes meant by name. */
 static void resolve_sources(struct compiler *c,
 			    const struct policy_selector *list, size_t n,
@@ -232,78 +216,6 @@ static void resolve_sources(struct compiler *c,
 
 /* ── lines ── */
 
-static bool subnets_overlap(const struct policy_member *m,
-			    const struct ip_range *r)
-{
-	size_t i;
-
-	for (i = 0; i < m->n_subnets; i++)
-		if (ip_range_overlaps(&m->subnets[i], r))
-			return true;
-	return false;
-}
-
-/* Nodes that a packet to some address in @range might go to. */
-static void add_receivers(const struct policy_result *r,
-			  const struct ip_range *range, uint64_t *nodes)
-{
-	size_t i;
-
-	policy_resolve_range(r, range, nodes);
-	for (i = 0; i < r->n; i++)
-		if (subnets_overlap(&r->members[i], range))
-			bits_set(nodes, i);
-}
-
-static void add_exit_nodes(const struct policy_result *r, uint64_t *nodes)
-{
-	size_t i;
-
-	for (i = 0; i < r->n; i++)
-		if (r->members[i].exit)
-			bits_set(nodes, i);
-}
-
-/*
- * Takes over @line, whose destinations are known, and finds out whom it
- * concerns. An exit node enforces what leads to the internet in any way, but
- * is seen only by those who may use all of that: it would be of little use.
- */
-static void add_line(struct policy_result *r, struct policy_source *source,
-		     uint8_t proto, struct policy_line *line)
-{
-	bool to_internet = line->any ||
-			   policy_is_internet(line->ranges, line->n_ranges);
-	bool touches_internet = to_internet;
-	size_t i;
-
-	line->key = intern_key(r, source, proto);
-	line->concerns = xcalloc(r->words, sizeof(uint64_t));
-	if (line->nodes)
-		bits_or(line->concerns, line->nodes, r->words);
-	for (i = 0; i < r->n && line->any; i++)
-		bits_set(line->concerns, i);
-	for (i = 0; i < line->n_ranges; i++) {
-		add_receivers(r, &line->ranges[i], line->concerns);
-		ip_set_add(&source->targets, &line->ranges[i]);
-		touches_internet = touches_internet ||
-				   ip_set_overlaps(policy_internet(),
-						   &line->ranges[i]);
-	}
-	bits_or(source->receivers, line->concerns, r->words);
-	source->to_any = source->to_any || line->any;
-	source->to_internet = source->to_internet || to_internet;
-	if (touches_internet)
-		add_exit_nodes(r, line->concerns);
-	if (to_internet)
-		add_exit_nodes(r, source->receivers);
-	if (r->n_lines == r->max_lines) {
-		r->max_lines = r->max_lines ? 2 * r->max_lines : 16;
-		r->lines = xrealloc(r->lines, r->max_lines, sizeof(*r->lines));
-	}
-	r->lines[r->n_lines++] = *line;
-}
-
 static struct policy_ports *copy_ports(const struct policy_service *s)
 {
 	struct policy_ports *p = xcalloc(s->n_ports, sizeof(*p));
@@ -317,36 +229,60 @@ static int compare_ranges(const void *a, const void *b)
 	return ip_range_compare(a, b);
 }
 
-/* The destinations but autogroup:self; false if there are none. */
-static bool resolve_destinations(struct compiler *c,
-				 const struct policy_selector *dst, size_t n,
-				 struct policy_line *line)
+/* Destinations by address, each as it was written; false if there are none. */
+static bool resolve_ranges(const struct policy_selector *dst, size_t n,
+			   struct policy_line *line)
 {
 	struct ip_set ranges = { 0 };
-	bool some = false;
 	size_t i;
 
-	line->nodes = xcalloc(c->r->words, sizeof(uint64_t));
-	for (i = 0; i < n; i++) {
-		if (dst[i].what == POLICY_SELF)
-			continue;
-		some = true;
-		if (dst[i].what == POLICY_ANY)
-			line->any = true;
-		else if (dst[i].what == POLICY_INTERNET)
+	for (i = 0; i < n; i++)
+		if (dst[i].what == POLICY_INTERNET)
 			add_all(&ranges, policy_internet());
 		else if (dst[i].what == POLICY_RANGE)
 			ip_set_add(&ranges, &dst[i].range);
-		else
-			policy_resolve(c->resolver, &dst[i], line->nodes);
-	}
-	/* not sealed: each destination as it was written */
 	if (ranges.n)
 		qsort(ranges.ranges, ranges.n, sizeof(*ranges.ranges),
 		      compare_ranges);
 	line->ranges = ranges.ranges;
 	line->n_ranges = ranges.n;
+	return ranges.n;
+}
+
+/* The destinations but autogroup:self; false if there are none. */
+static bool resolve_destinations(struct compiler *c,
+				 const struct policy_selector *dst, size_t n,
+				 struct policy_line *line)
+{
+	bool some = resolve_ranges(dst, n, line);
+	size_t i;
+
+	line->nodes = xcalloc(c->r->words, sizeof(uint64_t));
+	for (i = 0; i < n; i++) {
+		if (dst[i].what == POLICY_SELF ||
+		    dst[i].what == POLICY_INTERNET ||
+		    dst[i].what == POLICY_RANGE)
+			continue;
+		some = true;
+		if (dst[i].what == POLICY_ANY)
+			line->any = true;
+		else
+			policy_resolve(c->resolver, &dst[i], line->nodes);
+	}
 	return some;
+}
+
+/* What lies behind the routers of a via; users and tags do not. */
+static bool resolve_via(struct compiler *c, const struct policy_rule *rule,
+			const struct policy_service *s,
+			struct policy_line *line)
+{
+	size_t i;
+
+	line->via = xcalloc(c->r->words, sizeof(uint64_t));
+	for (i = 0; i < rule->n_via; i++)
+		policy_resolve(c->resolver, &rule->via[i], line->via);
+	return resolve_ranges(&rule->dst[s->first_dst], s->n_dst, line);
 }
 
 /* autogroup:self: for each user, from those of his nodes that are sources. */
@@ -371,7 +307,7 @@ static void add_self_lines(struct compiler *c, const struct policy_service *s,
 		}
 		memcpy(line.nodes, own, r->words * sizeof(uint64_t));
 		line.ports = copy_ports(s);
-		add_line(r, intern_source(r, &set), s->proto, &line);
+		policy_add_line(r, intern_source(r, &set), s->proto, &line);
 	}
 }
 
@@ -402,13 +338,14 @@ static void compile_rule(struct compiler *c, const struct policy_rule *rule)
 		const struct policy_selector *dst = &rule->dst[s->first_dst];
 		struct policy_line line = { .n_ports = s->n_ports };
 
-		if (resolve_destinations(c, dst, s->n_dst, &line)) {
+		if (rule->n_via ? resolve_via(c, rule, s, &line) :
+				  resolve_destinations(c, dst, s->n_dst, &line)) {
 			line.ports = copy_ports(s);
-			add_line(r, source, s->proto, &line);
+			policy_add_line(r, source, s->proto, &line);
 		} else {
 			policy_line_free(&line);
 		}
-		if (has_self(dst, s->n_dst))
+		if (!rule->n_via && has_self(dst, s->n_dst))
 			add_self_lines(c, s, people);
 	}
 }
@@ -432,88 +369,6 @@ static void allow_all(struct compiler *c)
 	compile_rule(c, &rule);
 }
 
-/* ── what follows from the lines ── */
-
-static void find_peers(struct policy_result *r)
-{
-	struct policy_source *s, *next;
-	size_t i;
-
-	HASH_ITER(hh, r->sources, s, next) {
-		bits_for_each(s->senders, i, r->n) {
-			bits_or(&r->peers[i * r->words], s->receivers,
-				r->words);
-		}
-		bits_for_each(s->receivers, i, r->n) {
-			bits_or(&r->peers[i * r->words], s->senders, r->words);
-		}
-	}
-	for (i = 0; i < r->n; i++)
-		bits_clear(&r->peers[i * r->words], i);
-}
-
-static void find_viewers(struct policy_result *r)
-{
-	struct policy_source *s, *next;
-	struct policy_subnet *net, *next_net;
-
-	HASH_ITER(hh, r->sources, s, next) {
-		ip_set_seal(&s->targets);
-		if (s->to_internet)
-			bits_or(r->exit_viewers, s->senders, r->words);
-		HASH_ITER(hh, r->subnets, net, next_net) {
-			if (s->to_any ||
-			    ip_set_overlaps(&s->targets, &net->range))
-				bits_or(net->viewers, s->senders, r->words);
-			if (ip_set_overlaps(&s->set, &net->range))
-				bits_or(net->viewers, s->receivers, r->words);
-		}
-	}
-}
-
-static int by_text(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static void sort_attrs(struct policy_member *m)
-{
-	size_t i, n = 0;
-
-	if (!m->n_attrs)
-		return;
-	qsort(m->attrs, m->n_attrs, sizeof(*m->attrs), by_text);
-	for (i = 1; i < m->n_attrs; i++)
-		if (strcmp(m->attrs[n], m->attrs[i]))
-			m->attrs[++n] = m->attrs[i];
-	m->n_attrs = n + 1;
-}
-
-static void add_attrs(struct compiler *c, const struct policy_attr_rule *a)
-{
-	struct policy_result *r = c->r;
-	_cleanup_free_ uint64_t *nodes = xcalloc(r->words, sizeof(uint64_t));
-	size_t i, k;
-
-	for (i = 0; i < a->n_targets; i++)
-		if (!policy_resolve(c->resolver, &a->targets[i], nodes))
-			policy_resolve_range(r, &a->targets[i].range, nodes);
-	r->attr_names = xrealloc(r->attr_names, r->n_attr_names + a->n_names,
-				 sizeof(char *));
-	for (k = 0; k < a->n_names; k++)
-		r->attr_names[r->n_attr_names + k] = xstrdup(a->names[k]);
-	bits_for_each(nodes, i, r->n) {
-		struct policy_member *m = &r->members[i];
-
-		m->attrs = xrealloc(m->attrs, m->n_attrs + a->n_names,
-				    sizeof(*m->attrs));
-		for (k = 0; k < a->n_names; k++)
-			m->attrs[m->n_attrs++] =
-				r->attr_names[r->n_attr_names + k];
-	}
-	r->n_attr_names += a->n_names;
-}
-
 struct policy_result *policy_compile(const struct policy *policy,
 				     const struct policy_node *nodes, size_t n)
 {
@@ -525,7 +380,7 @@ struct policy_result *policy_compile(const struct policy *policy,
 	r->words = bits_words(n);
 	r->members = xcalloc(n, sizeof(*r->members));
 	r->peers = xcalloc(n * r->words, sizeof(uint64_t));
-	r->exit_viewers = xcalloc(r->words, sizeof(uint64_t));
+	r->exit_users = xcalloc(r->words, sizeof(uint64_t));
 	copy_nodes(r, nodes);
 	make_tailnet(&c);
 	c.resolver = policy_resolver_new(policy, r, nodes);
@@ -534,12 +389,8 @@ struct policy_result *policy_compile(const struct policy *policy,
 			compile_rule(&c, &policy->rules[i]);
 	else
 		allow_all(&c);
-	find_peers(r);
-	find_viewers(r);
-	for (i = 0; policy && i < policy->n_attrs; i++)
-		add_attrs(&c, &policy->attrs[i]);
-	for (i = 0; i < n; i++)
-		sort_attrs(&r->members[i]);
+	policy_find_views(r);
+	policy_give_attrs(r, c.resolver, policy);
 	policy_resolver_free(c.resolver);
 	ip_set_clear(&c.tailnet);
 	return r;

@@ -45,13 +45,23 @@ bool policy_sees(const struct policy_result *r, size_t a, size_t b);
  */
 const uint64_t *policy_peers(const struct policy_result *r, size_t i);
 
+/* What use a node has for a subnet or exit route of its peers. */
+enum policy_use {
+	POLICY_USE_NONE, /* leave it out of every peer's AllowedIPs */
+	POLICY_USE_ANY, /* subnets: by the primary one; exit routes: by all */
+	POLICY_USE_VIA, /* by certain routers only: grants with a via say so */
+};
+
 /*
- * Has node @i a use for @route, a subnet or exit route of a peer: may it send
- * to some address in it, or may some address in it send to node @i? Leave
- * other routes out of the peer's AllowedIPs for this node.
+ * What use has node @i for @route: may it send to some address in it, or may
+ * some address in it send to node @i? For POLICY_USE_VIA the routers are set in
+ * @via, as many words as a row of policy_peers(). A rule without via that
+ * covers the same counts more than one with it.
  */
-bool policy_route_visible(const struct policy_result *r, size_t i,
-			  const struct prefix *route);
+enum policy_use policy_route_use(const struct policy_result *r, size_t i,
+				 const struct prefix *route, uint64_t *via);
+/* Does any grant have a via? Then it may matter which routers are online. */
+bool policy_steers(const struct policy_result *r);
 
 /* Names that nodeAttrs give to node @i, sorted, no repeats; @r owns them. */
 const char *const *policy_attrs(const struct policy_result *r, size_t i,

@@ -83,6 +83,8 @@ struct policy_rule {
 	size_t n_src, n_dst;
 	struct policy_service *services;
 	size_t n_services;
+	struct policy_selector *via; /* tags of the routers that may be used */
+	size_t n_via; /* 0: any */
 };
 
 struct policy_approver {
@@ -152,6 +154,7 @@ void policy_report_sort(struct policy_report *r);
 enum policy_role {
 	POLICY_ROLE_SRC,
 	POLICY_ROLE_DST,
+	POLICY_ROLE_VIA,
 	POLICY_ROLE_OWNER, /* of a tag; who approves routes */
 	POLICY_ROLE_TARGET, /* of nodeAttrs */
 	POLICY_ROLE_TEST_SRC,

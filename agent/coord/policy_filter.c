@@ -92,13 +92,16 @@ static void open_range(struct out_rule *rule, const struct ip_range *range,
 	}
 }
 
-/* Does a packet to @range come to this node, other nodes' addresses apart? */
+/*
+ * Does a packet to @range come to this node, other nodes' addresses apart? If
+ * @routed, it may be one behind it only.
+ */
 static bool receives(const struct policy_member *m,
-		     const struct ip_range *range)
+		     const struct ip_range *range, bool routed)
 {
 	size_t i;
 
-	for (i = 0; i < m->n_addresses; i++)
+	for (i = 0; i < m->n_addresses && !routed; i++)
 		if (ip_range_contains(range, &m->addresses[i]))
 			return true;
 	for (i = 0; i < m->n_subnets; i++)
@@ -124,7 +127,7 @@ static void add_line(struct out_rule *rule, const struct policy_line *line,
 		open_range(rule, &one, line);
 	}
 	for (i = 0; i < line->n_ranges; i++)
-		if (receives(m, &line->ranges[i]))
+		if (receives(m, &line->ranges[i], line->via))
 			open_range(rule, &line->ranges[i], line);
 }
 
@@ -308,37 +311,6 @@ struct json_object *policy_filter(const struct policy_result *r, size_t node)
 }
 
 /* ── one packet ── */
-
-bool policy_line_opens(const struct policy_line *line, uint8_t proto,
-		       uint16_t port)
-{
-	size_t i, have = line->key->key.proto;
-
-	if (have && proto ? have != proto :
-	    have	  ? have != PROTO_TCP && have != PROTO_UDP :
-			    proto && proto != PROTO_TCP && proto != PROTO_UDP &&
-				    proto != PROTO_ICMP && proto != PROTO_ICMPV6)
-		return false;
-	for (i = 0; i < line->n_ports; i++)
-		if (line->ports[i].first <= port && port <= line->ports[i].last)
-			return true;
-	return false;
-}
-
-bool policy_line_leads_to(const struct policy_line *line,
-			  const struct ip_addr *dst, ssize_t node)
-{
-	size_t i;
-
-	if (line->any)
-		return true;
-	if (node >= 0 && line->nodes && bits_test(line->nodes, (size_t)node))
-		return true;
-	for (i = 0; i < line->n_ranges; i++)
-		if (ip_range_contains(&line->ranges[i], dst))
-			return true;
-	return false;
-}
 
 bool policy_allows(const struct policy_result *r, const struct ip_addr *src,
 		   const struct ip_addr *dst, uint8_t proto, uint16_t port)

@@ -21,6 +21,7 @@ static const struct {
 	[POLICY_ROLE_DST] = { NODES | BIT(POLICY_ANY) | BIT(POLICY_SELF) |
 				      BIT(POLICY_INTERNET),
 			      "a destination" },
+	[POLICY_ROLE_VIA] = { BIT(POLICY_TAG), "a router: via takes tags" },
 	[POLICY_ROLE_OWNER] = { PEOPLE | BIT(POLICY_MEMBER),
 				"an owner or approver" },
 	[POLICY_ROLE_TARGET] = { NODES | BIT(POLICY_ANY), "a target" },

@@ -1,18 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-/* A compiled policy's life, and what is read off it. */
+/* The end of a compiled policy. */
 #include "coord/policy_result.h"
 
 #include <json.h>
 
 #include "lib/util.h"
-
-void policy_line_free(struct policy_line *line)
-{
-	free(line->ports);
-	free(line->nodes);
-	free(line->ranges);
-	free(line->concerns);
-}
 
 void policy_result_free(struct policy_result *r)
 {
@@ -40,7 +32,9 @@ void policy_result_free(struct policy_result *r)
 	}
 	HASH_ITER(hh, r->subnets, net, next_net) {
 		HASH_DEL(r->subnets, net);
-		free(net->viewers);
+		free(net->users);
+		free(net->served);
+		free(net->steers.lines);
 		free(net);
 	}
 	for (i = 0; i < r->n; i++) {
@@ -55,35 +49,7 @@ void policy_result_free(struct policy_result *r)
 	free(r->addresses);
 	free(r->lines);
 	free(r->peers);
-	free(r->exit_viewers);
+	free(r->exit_users);
+	free(r->exit_steers.lines);
 	free(r);
-}
-
-bool policy_sees(const struct policy_result *r, size_t a, size_t b)
-{
-	return bits_test(policy_peers(r, a), b);
-}
-
-const uint64_t *policy_peers(const struct policy_result *r, size_t i)
-{
-	return &r->peers[i * r->words];
-}
-
-bool policy_route_visible(const struct policy_result *r, size_t i,
-			  const struct prefix *route)
-{
-	struct ip_range range = ip_range_of(route);
-	struct policy_subnet *s;
-
-	if (prefix_is_default(route))
-		return bits_test(r->exit_viewers, i);
-	HASH_FIND(hh, r->subnets, &range, sizeof(range), s);
-	return s && bits_test(s->viewers, i);
-}
-
-const char *const *policy_attrs(const struct policy_result *r, size_t i,
-				size_t *n)
-{
-	*n = r->members[i].n_attrs;
-	return r->members[i].attrs;
 }

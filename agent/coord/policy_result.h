@@ -15,8 +15,8 @@ struct policy_source {
 	struct ip_set set;
 	uint64_t *senders; /* nodes with an address or a subnet in it */
 	uint64_t *receivers; /* of all lines with this source */
-	struct ip_set targets; /* ranges of those lines */
-	bool to_any, to_internet; /* some line is */
+	struct ip_set targets; /* ranges of those without a via */
+	bool to_any, to_internet; /* some line is, and has no via */
 	struct json_object *json; /* SrcIPs */
 	UT_hash_handle hh; /* by the bytes of set */
 };
@@ -37,7 +37,9 @@ struct policy_line {
 	struct policy_ports *ports;
 	size_t n_ports;
 	bool any; /* "*" */
+	bool to_internet; /* to all of it */
 	uint64_t *nodes; /* destinations by who they are; NULL: none */
+	uint64_t *via; /* only what these route; NULL: wherever it is */
 	struct ip_range *ranges; /* destinations by address, sorted */
 	size_t n_ranges;
 	uint64_t *concerns; /* nodes whose filter has this line */
@@ -60,10 +62,18 @@ struct policy_address {
 	size_t node;
 };
 
+/* Lines with a via that say how to get to the same place. */
+struct policy_steers {
+	const struct policy_line **lines;
+	size_t n;
+};
+
 /* Who has a use for a subnet. */
 struct policy_subnet {
 	struct ip_range range;
-	uint64_t *viewers;
+	uint64_t *users; /* may send to it, by whatever router */
+	struct policy_steers steers; /* who may by certain ones only */
+	uint64_t *served; /* it may send to these */
 	UT_hash_handle hh; /* by range */
 };
 
@@ -77,13 +87,24 @@ struct policy_result {
 	struct policy_line *lines;
 	size_t n_lines, max_lines;
 	uint64_t *peers; /* n rows */
-	uint64_t *exit_viewers;
+	uint64_t *exit_users;
+	struct policy_steers exit_steers;
+	bool steers; /* some line has a via */
 	struct policy_subnet *subnets;
 	char **attr_names;
 	size_t n_attr_names;
 };
 
+/* policy_line.c */
+
 void policy_line_free(struct policy_line *line); /* what it holds */
+/*
+ * Takes over @line, whose destinations are known, and finds out whom it
+ * concerns. An exit node enforces what leads to the internet in any way, but
+ * is seen only by those who may use all of that: it would be of little use.
+ */
+void policy_add_line(struct policy_result *r, struct policy_source *source,
+		     uint8_t proto, struct policy_line *line);
 /* @proto 0: TCP or UDP. */
 bool policy_line_opens(const struct policy_line *line, uint8_t proto,
 		       uint16_t port);
@@ -102,6 +123,9 @@ bool policy_is_internet(const struct ip_range *ranges, size_t n);
  */
 bool policy_allows(const struct policy_result *r, const struct ip_addr *src,
 		   const struct ip_addr *dst, uint8_t proto, uint16_t port);
+
+/* policy_views.c: when all lines are there. */
+void policy_find_views(struct policy_result *r);
 
 /* policy_nodes.c: who is meant. */
 
@@ -125,5 +149,9 @@ void policy_resolve_range(const struct policy_result *r,
 /* The nodes of a user; tagged ones are no longer his. */
 size_t policy_owners(const struct policy_resolver *rs);
 const uint64_t *policy_owner_nodes(struct policy_resolver *rs, size_t owner);
+
+/* policy_attrs.c; @p may be NULL. */
+void policy_give_attrs(struct policy_result *r, struct policy_resolver *rs,
+		       const struct policy *p);
 
 #endif

@@ -45,6 +45,13 @@ static void read_ip(struct policy_reader *rd, const struct hujson *v, void *out)
 	((struct rule_reader *)out)->ip = v;
 }
 
+static void read_via(struct policy_reader *rd, const struct hujson *v, void *out)
+{
+	struct rule_reader *rr = out;
+
+	policy_read_selectors(rd, v, POLICY_ROLE_VIA, &rr->rule.via, &rr->rule.n_via);
+}
+
 static void read_app(struct policy_reader *rd, const struct hujson *v, void *out)
 {
 	((struct rule_reader *)out)->app = true;
@@ -177,6 +184,23 @@ static void check_default_route(struct policy_reader *rd, const struct hujson *d
 					" is not a grant's destination; write * or autogroup:internet");
 }
 
+/* Nobody goes by a router to what is in the tailnet itself. */
+static void check_via(struct policy_reader *rd, const struct hujson *dst,
+		      const struct policy_rule *rule)
+{
+	const struct hujson *v = dst->children;
+	size_t i;
+
+	if (!rule->n_via || rule->n_dst != dst->n_children)
+		return; /* some is an error already */
+	for (i = 0; i < rule->n_dst; i++, v = v->next)
+		if (rule->dst[i].what != POLICY_RANGE &&
+		    rule->dst[i].what != POLICY_INTERNET)
+			policy_note(rd->report, true, v->line, v->column,
+				    "\"%.80s\" has no effect: via is for subnets and autogroup:internet",
+				    v->text);
+}
+
 static void read_grant(struct policy_reader *rd, const struct hujson *o)
 {
 	static const struct policy_field fields[] = {
@@ -184,7 +208,7 @@ static void read_grant(struct policy_reader *rd, const struct hujson *o)
 		{ FIELD("dst", HUJSON_ARRAY, read_dst), .needed = true },
 		{ FIELD("ip", HUJSON_ARRAY, read_ip) },
 		{ FIELD("app", HUJSON_OBJECT, read_app) },
-		{ "via", .refused = "the choice of a router is not known here, and without it the grant would allow more than is written" },
+		{ FIELD("via", HUJSON_ARRAY, read_via) },
 		{ "srcPosture", .refused = NO_POSTURE },
 	};
 	struct rule_reader rr = { 0 };
@@ -199,6 +223,7 @@ static void read_grant(struct policy_reader *rd, const struct hujson *o)
 		policy_read_selectors(rd, rr.dst, POLICY_ROLE_DST, &rr.rule.dst,
 				      &rr.rule.n_dst);
 		check_default_route(rd, rr.dst);
+		check_via(rd, rr.dst, &rr.rule);
 	}
 	n = rr.ip ? rr.ip->n_children : 0;
 	rr.rule.services = xcalloc(n + 1, sizeof(*rr.rule.services));

@@ -79,7 +79,7 @@ int primaries_load(struct model *m)
 	if (got)
 		db_reset(s);
 	for (n = m->nodes; n; n = n->hh_id.next)
-		n->awaited = n->n_primary > 0;
+		n->awaited = n->n_effective > 0;
 	m->primaries_dirty = false;
 	return 0;
 }

@@ -80,8 +80,7 @@ static void add_primary(struct coord_node *n, const struct prefix *p)
 	n->n_primary++;
 }
 
-/* 2: fit, 1: online at least, 0: no. */
-static int fitness(const struct coord_node *n)
+int model_route_fitness(const struct coord_node *n)
 {
 	return n->online || n->awaited ? 1 + n->healthy : 0;
 }
@@ -96,7 +95,8 @@ static struct coord_node *elect(const struct coord_route *r)
 	size_t i;
 
 	for (i = 0; i < r->n_nodes; i++)
-		if (!best || fitness(r->nodes[i]) > fitness(best))
+		if (!best || model_route_fitness(r->nodes[i]) >
+				     model_route_fitness(best))
 			best = r->nodes[i];
 	return best;
 }
@@ -202,7 +202,7 @@ unsigned int routes_refresh(struct model *m, struct coord_node *n)
 
 unsigned int routes_elect(struct model *m, struct coord_node *n)
 {
-	unsigned int aspects = 0;
+	unsigned int aspects = n->n_effective ? NODE_FITNESS : 0;
 	struct coord_route *r;
 	size_t i;
 

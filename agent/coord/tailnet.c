@@ -191,6 +191,9 @@ void tailnet_event(struct tailnet *t, const struct model_event *e)
 		node_changed(t, e->node->session, e->aspects);
 		if (e->aspects & VISIBILITY_ASPECTS)
 			visibility_changed(t);
+		else if ((e->aspects & NODE_FITNESS) && t->result &&
+			 policy_steers(t->result))
+			t->visibility = true; /* as compiled, but by others */
 		break;
 	case MODEL_NODE_REMOVED:
 		node_removed(t, e->node->session);
@@ -244,6 +247,11 @@ void tailnet_free(struct tailnet *t)
 	free(t->derp_map);
 	free(t->domain);
 	free(t);
+}
+
+struct model *tailnet_model(const struct tailnet *t)
+{
+	return t->model;
 }
 
 struct member *tailnet_member(struct tailnet *t, uint32_t slot)

@@ -70,6 +70,7 @@ const struct policy *tailnet_policy(const struct tailnet *t);
 /* A DERPMap object as text; copied. */
 void tailnet_set_derp_map(struct tailnet *t, const char *json);
 
+struct model *tailnet_model(const struct tailnet *t);
 struct member *tailnet_member(struct tailnet *t, uint32_t slot);
 size_t tailnet_slots(const struct tailnet *t); /* all are below it */
 

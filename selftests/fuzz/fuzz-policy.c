@@ -40,6 +40,18 @@ static void make_nodes(void)
 	nodes[1].n_routes = 3;
 	nodes[2].tags = tags;
 	nodes[2].n_tags = 2;
+	nodes[2].routes = routes;
+	nodes[2].n_routes = 2;
+}
+
+static bool has_route(size_t i, const struct prefix *route)
+{
+	size_t k;
+
+	for (k = 0; k < nodes[i].n_routes; k++)
+		if (prefix_equal(&nodes[i].routes[k], route))
+			return true;
+	return false;
 }
 
 /* Our own client's reading of the filter must find nothing to skip. */
@@ -71,6 +83,23 @@ static void check_filter(struct json_object *filter)
 	}
 }
 
+/* Whoever may use a router sees it. */
+static void check_use(const struct policy_result *r, size_t i,
+		      const struct prefix *route)
+{
+	uint64_t via = 0;
+	size_t k;
+
+	if (policy_route_use(r, i, route, &via) != POLICY_USE_VIA)
+		return;
+	if (!policy_steers(r) || via >> 4)
+		abort();
+	for (k = 0; k < 4; k++)
+		if (via >> k & 1 && k != i && has_route(k, route) &&
+		    !policy_sees(r, i, k))
+			abort();
+}
+
 static void check(const struct policy *p)
 {
 	struct policy_result *r = policy_compile(p, nodes, 4);
@@ -91,7 +120,7 @@ static void check(const struct policy *p)
 			if (policy_sees(r, i, k) != policy_sees(r, k, i))
 				abort();
 		for (k = 0; k < 3; k++) {
-			policy_route_visible(r, i, &routes[k]);
+			check_use(r, i, &routes[k]);
 			policy_approves_route(p, &nodes[i], &routes[k]);
 		}
 		policy_attrs(r, i, &n);

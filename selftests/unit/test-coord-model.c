@@ -462,7 +462,8 @@ static void routes(struct model **m)
 	forget();
 	model_node_set_healthy(*m, b, false);
 	tap_ok(a->n_primary == 1 && !b->n_primary &&
-		       seen.aspects == NODE_PRIMARY && seen.primary_node == a->id,
+		       seen.aspects == (NODE_PRIMARY | NODE_FITNESS) &&
+		       seen.primary_node == a->id,
 	       "an unhealthy router loses it");
 	model_node_set_online(*m, a, false, NOW);
 	tap_ok(b->n_primary == 1, "but is better than none online");

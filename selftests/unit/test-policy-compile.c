@@ -1,148 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What a policy comes to: filters, who sees whom, routes, attributes. */
-#include <json.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "coord/ipset.h"
-#include "coord/policy_compile.h"
+/* What a policy comes to: filters, who sees whom, attributes, its tests. */
 #include "coord/policy_test.h"
-#include "lib/util.h"
-#include "tap.h"
-
-/*
- *   0 ann's laptop   1 ann's phone   2 bob's laptop   3 tag:web
- *   4 tag:router: 10.1.0.0/16        5 tag:exit: 0.0.0.0/0, ::/0
- *   6 nothing yet: neither user nor tags nor addresses
- */
-#define N 7
-
-static struct ip_addr addresses[N][2];
-static struct prefix routes[3];
-static const char *const tags[] = { "tag:web", "tag:router", "tag:exit" };
-static struct policy_node nodes[N];
-
-static void make_nodes(void)
-{
-	static const char *const users[N] = { "ann", "ann@", "bob@example.com" };
-	char text[32];
-	size_t i;
-
-	for (i = 0; i < 6; i++) {
-		addresses[i][0] = ip_v4(100, 64, 0, (uint8_t)(10 * (i + 1)));
-		snprintf(text, sizeof(text), "fd7a:115c:a1e0::%zu", i + 1);
-		ip_parse(&addresses[i][1], text);
-		nodes[i].id = (int64_t)i + 1;
-		nodes[i].user = users[i];
-		nodes[i].addresses = addresses[i];
-		nodes[i].n_addresses = 2;
-	}
-	for (i = 3; i < 6; i++) {
-		nodes[i].user = "ann"; /* who made it: means nothing */
-		nodes[i].tags = &tags[i - 3];
-		nodes[i].n_tags = 1;
-	}
-	prefix_parse(&routes[0], "10.1.0.0/16");
-	prefix_parse(&routes[1], "0.0.0.0/0");
-	prefix_parse(&routes[2], "::/0");
-	nodes[4].routes = routes;
-	nodes[4].n_routes = 1;
-	nodes[5].routes = routes + 1;
-	nodes[5].n_routes = 2;
-}
-
-static struct policy *parse(const char *rules)
-{
-	struct policy_report report = { 0 };
-	char *text;
-	struct policy *p;
-
-	if (asprintf(&text,
-		     "{\"groups\":{\"group:all\":[\"ann@\",\"bob@example.com\"]},"
-		     "\"hosts\":{\"db\":\"10.1.2.3\",\"far\":\"10.99.0.0/16\"},"
-		     "\"tagOwners\":{\"tag:web\":[],\"tag:router\":[],"
-		     "\"tag:exit\":[],\"tag:none\":[]},%s}",
-		     rules) < 0)
-		abort();
-	p = policy_parse(text, strlen(text), &report);
-	if (!p)
-		printf("# %s: %s\n", rules, report.messages[0].text);
-	policy_report_clear(&report);
-	free(text);
-	return p;
-}
-
-static struct policy_result *compile(const char *rules)
-{
-	struct policy *p = parse(rules);
-	struct policy_result *r = p ? policy_compile(p, nodes, N) : NULL;
-
-	policy_free(p);
-	return r;
-}
-
-/* A filter in few words: "SRC,SRC>IP:PORTS,IP:PORTS(PROTO) ...". */
-static void brief(struct json_object *filter, char *out, size_t max)
-{
-	size_t i, k, n = 0;
-
-	out[0] = '\0';
-	for (i = 0; i < json_object_array_length(filter); i++) {
-		struct json_object *rule = json_object_array_get_idx(filter, i);
-		struct json_object *src, *dst, *proto;
-
-		src = json_object_object_get(rule, "SrcIPs");
-		dst = json_object_object_get(rule, "DstPorts");
-		proto = json_object_object_get(rule, "IPProto");
-		n += (size_t)snprintf(out + n, max - n, "%s", i ? " " : "");
-		for (k = 0; k < json_object_array_length(src); k++)
-			n += (size_t)snprintf(
-				out + n, max - n, "%s%s", k ? "," : "",
-				json_object_get_string(
-					json_object_array_get_idx(src, k)));
-		for (k = 0; k < json_object_array_length(dst); k++) {
-			struct json_object *d =
-				json_object_array_get_idx(dst, k);
-			struct json_object *p =
-				json_object_object_get(d, "Ports");
-			int first = json_object_get_int(
-				json_object_object_get(p, "First"));
-			int last = json_object_get_int(
-				json_object_object_get(p, "Last"));
-
-			n += (size_t)snprintf(
-				out + n, max - n, "%s%s:", k ? "," : ">",
-				json_object_get_string(
-					json_object_object_get(d, "IP")));
-			if (!first && last == 65535)
-				n += (size_t)snprintf(out + n, max - n, "*");
-			else if (first == last)
-				n += (size_t)snprintf(out + n, max - n, "%d",
-						      first);
-			else
-				n += (size_t)snprintf(out + n, max - n, "%d-%d",
-						      first, last);
-		}
-		if (proto)
-			n += (size_t)snprintf(
-				out + n, max - n, "(%s)",
-				json_object_to_json_string_ext(
-					proto, JSON_C_TO_STRING_PLAIN));
-	}
-	json_object_put(filter);
-}
-
-#define TAILNET                                                            \
-	"10.1.0.0/16,100.64.0.0-100.115.91.255,100.115.94.0-100.127.255.255," \
-	"fd7a:115c:a1e0::/48"
-#define ANN "100.64.0.10,100.64.0.20,fd7a:115c:a1e0::1-fd7a:115c:a1e0::2"
-#define PEOPLE                                                       \
-	"100.64.0.10,100.64.0.20,100.64.0.30,"                       \
-	"fd7a:115c:a1e0::1-fd7a:115c:a1e0::3"
-
-#define ACL(src, dst)                                                  \
-	"\"acls\":[{\"action\":\"accept\",\"src\":[" src "],\"dst\":[" dst \
-	"]}]"
+#include "policy-tailnet.h"
 
 static const struct {
 	const char *rules;
@@ -268,13 +127,6 @@ static const struct {
 	  "35 45" },
 };
 
-static void is_text(const char *have, const char *want, const char *what,
-		    size_t i, size_t k)
-{
-	if (!tap_ok(!strcmp(have, want), "policy %zu: %s %zu", i, what, k))
-		printf("# have %s\n# want %s\n", have, want);
-}
-
 static void test_table(void)
 {
 	char have[8192];
@@ -356,45 +208,6 @@ static void test_form(void)
 	policy_result_free(r);
 }
 
-static void test_routes(void)
-{
-	static const struct {
-		const char *rules;
-		const char *subnet, *exit; /* who has a use for it, by node */
-	} cases[] = {
-		{ "\"acls\":[]", "", "" },
-		{ ACL("\"*\"", "\"*:*\""), "012345", "012345" },
-		{ ACL("\"ann@\"", "\"db:22\""), "01", "" },
-		{ ACL("\"10.1.0.0/24\"", "\"bob@example.com:22\""), "2", "" },
-		{ ACL("\"bob@example.com\"", "\"autogroup:internet:*\""), "",
-		  "2" },
-		{ ACL("\"bob@example.com\"", "\"8.8.8.8:53\""), "", "" },
-		{ ACL("\"bob@example.com\"", "\"tag:router:22\""), "", "" },
-		{ ACL("\"ann@\"", "\"0.0.0.0/0:*\""), "01", "01" },
-	};
-	char subnet[N + 1], exit[N + 1];
-	struct prefix elsewhere;
-	size_t i, k, n, m;
-
-	prefix_parse(&elsewhere, "10.2.0.0/16");
-	for (i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct policy_result *r = compile(cases[i].rules);
-
-		for (k = n = m = 0; k < 6; k++) {
-			if (policy_route_visible(r, k, &routes[0]))
-				subnet[n++] = (char)('0' + k);
-			if (policy_route_visible(r, k, &routes[1]))
-				exit[m++] = (char)('0' + k);
-		}
-		subnet[n] = exit[m] = '\0';
-		is_text(subnet, cases[i].subnet, "10.1.0.0/16 for", i, n);
-		is_text(exit, cases[i].exit, "0.0.0.0/0 for", i, m);
-		tap_ok(!policy_route_visible(r, 0, &elsewhere),
-		       "nobody has a route that no node has");
-		policy_result_free(r);
-	}
-}
-
 static void test_attrs(void)
 {
 	static const char *const want[N] = {
@@ -459,6 +272,10 @@ static void test_real(void)
 		  "{\"src\":\"tag:none\",\"accept\":[\"tag:none:22\"],\"deny\":[\"eve@:22\"]},"
 		  "{\"src\":\"mallory@\",\"deny\":[\"tag:none:22\"]}]", 0 },
 		{ "\"tests\":[{\"src\":\"ann@\",\"accept\":[\"db:1\"]}]", 0 },
+		/* by a router, but not to it */
+		{ VIA("\"ann@\"", "\"db\",\"100.64.0.50\"", "\"tag:router\"")
+		  ",\"tests\":[{\"src\":\"ann@\",\"accept\":[\"db:1\"],"
+		  "\"deny\":[\"tag:router:1\",\"10.1.2.4:1\"]}]", 0 },
 	};
 	size_t i;
 
@@ -477,75 +294,11 @@ static void test_real(void)
 	}
 }
 
-static void test_ipset(void)
-{
-	static const char *const ranges[][2] = {
-		{ "10.0.0.0", "10.0.0.0/32 " },
-		{ "10.0.0.1-10.0.0.6", "10.0.0.1/32 10.0.0.2/31 10.0.0.4/31 10.0.0.6/32 " },
-		{ "0.0.0.0-255.255.255.255", "0.0.0.0/0 " },
-		{ "255.255.255.254-255.255.255.255", "255.255.255.254/31 " },
-		{ "::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "::/0 " },
-		{ "::1-::3", "::1/128 ::2/127 " },
-		{ "fd7a::ffff-fd7a::1:0", "fd7a::ffff/128 fd7a::1:0/128 " },
-	};
-	struct ip_range r, a, b;
-	struct ip_set set = { 0 };
-	char have[256], text[IP_RANGE_TEXT_MAX];
-	struct prefix p;
-	size_t i, n;
-
-	for (i = 0; i < ARRAY_SIZE(ranges); i++) {
-		char first[IP_RANGE_TEXT_MAX];
-		char *dash;
-		bool more;
-
-		snprintf(first, sizeof(first), "%s", ranges[i][0]);
-		dash = strchr(first, '-');
-		if (dash)
-			*dash++ = '\0';
-		ip_parse(&r.first, first);
-		ip_parse(&r.last, dash ? dash : first);
-		n = 0;
-		do {
-			more = ip_range_take_prefix(&r, &p);
-			n += (size_t)snprintf(have + n, sizeof(have) - n, "%s ",
-					      prefix_format(&p, text));
-		} while (more);
-		is_text(have, ranges[i][1], "prefixes of range", i, n);
-	}
-	ip_parse(&a.first, "10.0.0.4");
-	ip_parse(&a.last, "10.0.0.9");
-	ip_parse(&b.first, "10.0.0.1");
-	ip_parse(&b.last, "10.0.0.3");
-	ip_set_add(&set, &a);
-	ip_set_add(&set, &b);
-	ip_set_add_ip(&set, &a.last);
-	ip_parse(&r.first, "255.255.255.255");
-	ip_set_add_ip(&set, &r.first);
-	ip_parse(&r.last, "::");
-	ip_set_add_ip(&set, &r.last);
-	ip_set_seal(&set);
-	tap_ok(set.n == 3, "neighbours join, families do not");
-	is_text(ip_range_format(&set.ranges[0], text), "10.0.0.1-10.0.0.9",
-		"joined", 0, 0);
-	ip_parse(&a.first, "10.0.0.2");
-	tap_ok(ip_set_covers(&set, &a) && ip_set_contains(&set, &a.first) &&
-		       ip_set_overlaps(&set, &b),
-	       "covered, contained, overlapped");
-	ip_parse(&a.last, "10.0.0.10");
-	tap_ok(!ip_set_covers(&set, &a) && ip_set_overlaps(&set, &a) &&
-		       !ip_set_contains(&set, &a.last),
-	       "one beyond the end");
-	ip_set_clear(&set);
-}
-
 int main(void)
 {
 	make_nodes();
-	test_ipset();
 	test_table();
 	test_form();
-	test_routes();
 	test_attrs();
 	test_real();
 	return tap_done();

@@ -305,7 +305,22 @@ static void test_sections(void)
 		  "f:1:84: the ports \"tcp\" are not '*' or a list such as 22,80-90 of 1 to 65535" },
 		{ "{\"grants\": [{\"src\": [\"*\"], \"dst\": [\"autogroup:self\"], \"ip\": [\"*\"], \"via\": [\"tag:x\"]}]}",
 		  "refused\nf:1:21: with the destination autogroup:self, sources are users, groups or autogroup:member\n"
-		  "f:1:68: via is not supported: the choice of a router is not known here, and without it the grant would allow more than is written" },
+		  "f:1:76: \"tag:x\" is not in tagOwners" },
+		{ "{\"tagOwners\": {\"tag:r\": []}, \"grants\": ["
+		  "{\"src\": [\"*\"], \"dst\": [\"10.0.0.0/8\", \"autogroup:internet\"], \"ip\": [\"*\"], \"via\": [\"tag:r\"]},\n"
+		  "{\"src\": [\"*\"], \"dst\": [\"10.0.0.0/8\"], \"ip\": [\"*\"], \"via\": []},\n"
+		  "{\"src\": [\"*\"], \"dst\": [\"*\"], \"ip\": [\"*\"], \"via\": null}]}",
+		  "ok" },
+		{ "{\"tagOwners\": {\"tag:r\": []}, \"grants\": [{\"src\": [\"*\"], \"dst\": [\"10.0.0.0/8\"], \"ip\": [\"*\"],\n"
+		  "\"via\": [\"tag:r\", \"autogroup:tagged\", \"a@\", 1]}]}",
+		  "refused\nf:2:18: \"autogroup:tagged\" is not possible as a router: via takes tags\n"
+		  "f:2:38: \"a@\" is not possible as a router: via takes tags\n"
+		  "f:2:44: an entry is a number, a string is expected" },
+		{ "{\"tagOwners\": {\"tag:r\": []}, \"grants\": [{\"src\": [\"*\"], \"dst\": [\"10.0.0.0/8\", \"tag:r\",\n\"*\"], \"ip\": [\"*\"], \"via\": [\"tag:r\"]}]}",
+		  "ok\nf:1:78: warning: \"tag:r\" has no effect: via is for subnets and autogroup:internet\n"
+		  "f:2:1: warning: \"*\" has no effect: via is for subnets and autogroup:internet" },
+		{ "{\"tagOwners\": {\"tag:r\": []}, \"acls\": [{\"action\": \"accept\", \"src\": [], \"dst\": [], \"via\": [\"tag:r\"]}]}",
+		  "refused\nf:1:82: \"via\" is not known; there are action, proto, src, dst" },
 		{ "{\"grants\": [{\"src\": [\"*\"], \"dst\": [\"*\"], \"app\": {\"a.org/c\": [{}]}}], \"acls\": []}",
 		  "ok\nf:1:42: warning: app has no effect: this server grants no application capabilities" },
 		{ "{\"ssh\": [],\n \"sshTests\": [],\n \"SSH\": []}",
