@@ -271,7 +271,7 @@ deps:
 # that two parts want is built before they run side by side.
 check: deps
 	@$(MAKE) --no-print-directory -j$(shell nproc) agent unit-tests \
-		build/kernelctl build/scenario build/netfuzz
+		$(KMOD_PROGRAMS)
 	@scripts/check interop unit $(patsubst %,kmod:%,$(SUITES)) san fuzz net
 
 check-unit: $(UNIT_TESTS)
@@ -287,26 +287,27 @@ check-fuzz:
 	@selftests/fuzz/seeds.py selftests/vectors build/fuzz/seeds
 	@$(call prove,fuzz) -j$(shell nproc) -e selftests/fuzz/run $(FUZZERS)
 
-# What takes the engine's place in tests of the kernel process. It runs in the
-# machines of older and newer suites, where this directory is /src, and so
-# brings its libraries along.
+# What takes the engine's place in tests of the kernel process.
 $B/kernelctl: selftests/kmod/kernelctl.c $B/libtailrace.a
 	$(say) LD $@
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $< \
-		$B/libtailrace.a -Wl,--as-needed $(LDLIBS) \
-		-Wl,--disable-new-dtags,-rpath,/src/$B/lib \
-		-Wl,--dynamic-linker=/src/$B/lib/ld.so
-	@mkdir -p $B/lib
-	ld=$$($(CC) -print-file-name=ld-linux-x86-64.so.2) && \
-	cp -L $$ld $B/lib/ld.so && cp -L -t $B/lib \
-		$$(LD_TRACE_LOADED_OBJECTS=1 $$ld $@ | sed -n 's/.* => \(.*\) .*/\1/p')
+		$B/libtailrace.a $(LDLIBS)
 
-check-kmod: build/kernelctl build/scenario build/netfuzz build/tailrace
+# The loader and libraries of what runs in the machines of older suites.
+$B/lib/ld.so: $B/kernelctl $B/tailrace
+	@mkdir -p $(@D)
+	cp -L -t $(@D) $$(ldd $^ | sed -n 's/.* => \(.*\) .*/\1/p' | sort -u)
+	cp -L $$($(CC) -print-file-name=ld-linux-x86-64.so.2) $@
+
+# What the tests run inside the machines.
+KMOD_PROGRAMS := $B/kernelctl $B/tailrace $B/lib/ld.so build/scenario build/netfuzz
+
+check-kmod: $(KMOD_PROGRAMS)
 	@$(call prove,kmod-$(KERNEL),scripts/vm run --suite $(KERNEL) --kmod \
 		--timeout 1800 --) \
 		-e selftests/kmod/run $(KMOD_TESTS)
 
-check-matrix: build/kernelctl build/scenario build/netfuzz build/tailrace
+check-matrix: $(KMOD_PROGRAMS)
 	@$(SUDO) scripts/matrix $(MATRIX)
 
 # netfuzz.t does 3,000 in check-kmod.

@@ -73,7 +73,7 @@ static void add_clauses(struct build *b, u32 rule_index, u32 first_ref)
 	for (i = 0; i < rule->n_dsts; i++)
 		ref[i] = (struct dst_ref){ rule->dsts[i].port_first,
 					   rule->dsts[i].port_last, i };
-	sort(ref, rule->n_dsts, sizeof(*ref), compare_refs, NULL);
+	sort_nonatomic(ref, rule->n_dsts, sizeof(*ref), compare_refs, NULL);
 	for (i = 0; i < rule->n_dsts; i++) {
 		if (!i || ref[i].port_first != ref[i - 1].port_first ||
 		    ref[i].port_last != ref[i - 1].port_last) {

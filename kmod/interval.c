@@ -175,7 +175,7 @@ static u32 merge_ranges(struct tr_range *ranges, u32 n)
 
 	if (!n)
 		return 0;
-	sort(ranges, n, sizeof(*ranges), compare_ranges, NULL);
+	sort_nonatomic(ranges, n, sizeof(*ranges), compare_ranges, NULL);
 	for (i = 1; i < n; i++) {
 		if (!next_point(ranges[out].last, &next))
 			break;
@@ -312,8 +312,8 @@ int tr_map_build(struct tr_map *map, struct tr_events *events,
 	u32 i, n, set = 0;
 	int ret;
 
-	sort(events->event, events->n, sizeof(*events->event), compare_events,
-	     NULL);
+	sort_nonatomic(events->event, events->n, sizeof(*events->event),
+		       compare_events, NULL);
 	n = 1;
 	for (i = 0; i < events->n; i += count_simultaneous(events, i))
 		n++;

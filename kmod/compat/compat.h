@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Included before every file. Here and in the shadow headers beside it, and
- * nowhere else, does the kernel's version appear: the code reads as if
- * written for mainline.
+ * nowhere else, does the kernel's age matter: the code reads as if written for
+ * mainline. The shadow headers ask for what there is, TR_HAVE_NAME in Kbuild.
  */
 #ifndef _TR_COMPAT_H
 #define _TR_COMPAT_H

@@ -14,8 +14,7 @@ from tailrace import *
 COUNT = int(os.environ.get('TAILRACE_NETFUZZ', '3000'))
 SEED = int(os.environ.get('TAILRACE_SEED', '0')) or \
     random.SystemRandom().randrange(1, 1 << 32)
-FUZZ = os.path.join(os.path.dirname(os.path.abspath(__file__)),
-                    '../../build/netfuzz')
+FUZZ = os.path.join(BUILD, 'netfuzz')
 
 pair()
 enter('a')

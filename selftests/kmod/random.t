@@ -108,8 +108,7 @@ class Batch:
 seed = os.environ.get('TEST_SEED', str(int(time.time())))
 print('# TEST_SEED=%s' % seed)
 play = sh('%s %s %d %d' % (
-    os.path.join(os.path.dirname(os.path.abspath(__file__)),
-                 '../../build/scenario'), seed, POLICIES, PACKETS))
+    os.path.join(BUILD, 'scenario'), seed, POLICIES, PACKETS))
 batch, commits = Batch(), 0
 for line in play.splitlines():
     step, *rest = line.split()

@@ -16,9 +16,7 @@ import select
 import tailrace
 from tailrace import *
 
-CTL = os.path.join(os.path.dirname(os.path.abspath(__file__)),
-                   '../../build/kernelctl')
-CLI = os.path.join(os.path.dirname(CTL), 'tailrace')
+CTL, CLI = built('kernelctl'), built('tailrace')
 PORT = 41641
 
 
@@ -27,7 +25,7 @@ class Ctl:
 
     def __init__(self):
         self.proc = subprocess.Popen(
-            ['ip', 'netns', 'exec', 'a', CTL], stdin=subprocess.PIPE,
+            ['ip', 'netns', 'exec', 'a', *CTL], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, bufsize=0)
         self.lines = []
         self.links = 0  # "link" so far
@@ -288,7 +286,7 @@ same((shown['state'], shown['max_stale']), ('orphaned', 3600),
 def status(*flags):
     """What the command line says while no agent answers."""
     done = subprocess.run(
-        ['ip', 'netns', 'exec', 'a', CLI, '--socket=/nonexistent', 'status',
+        ['ip', 'netns', 'exec', 'a', *CLI, '--socket=/nonexistent', 'status',
          *flags], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     return done.returncode, done.stdout + done.stderr
 
@@ -507,7 +505,7 @@ same(ctl.publish(*STATE, 'if tailnet7'), '', 'IPv6 is off: no error')
 same(ctl.end(), 0, 'the engine goes: the kernel process ends')
 ok('tailnet7' in a('ip -br link'), 'and leaves everything')
 with inside('a'):
-    sh('%s --cleanup tailnet7' % CTL)
+    sh('%s --cleanup tailnet7' % ' '.join(CTL))
 ok('tailnet7' not in a('ip -br link'), 'cleanup removes it')
 same(rules(4) + rules(6), [], 'with the rules')
 done()

@@ -105,8 +105,8 @@ static inline void *memchr_inv(const void *p, int c, size_t n)
 	return NULL;
 }
 
-/* Unlike qsort(), sort() takes NULL for nothing. */
-#define sort(base, n, size, compare, swap) \
+/* Unlike qsort(), it takes NULL for nothing. */
+#define sort_nonatomic(base, n, size, compare, swap) \
 	((n) ? qsort(base, n, size, compare) : (void)0)
 
 static inline u32 roundup_pow_of_two(u32 n)

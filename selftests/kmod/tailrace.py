@@ -15,8 +15,18 @@ import subprocess
 import sys
 import time
 
-HEADER = os.path.join(os.path.dirname(os.path.abspath(__file__)),
-                      '../../uapi/tailrace.h')
+TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), '../..')
+HEADER = os.path.join(TOP, 'uapi/tailrace.h')
+BUILD = os.path.join(TOP, 'build')
+
+
+def built(name):
+    """
+    The start of a command that runs a program of ours. What the machine has
+    may be older: it runs with the loader and the libraries it was built with.
+    """
+    return [os.path.join(BUILD, 'lib/ld.so'), '--library-path',
+            os.path.join(BUILD, 'lib'), os.path.join(BUILD, name)]
 
 
 def _constants():

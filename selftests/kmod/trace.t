@@ -379,61 +379,60 @@ ok(True, '30 sockets closed in mid-flood, none has left anything behind')
 for one_trace in many:
     one_trace.close()
 
-# The command line, where it runs.
-TOOL = os.path.join(os.path.dirname(os.path.abspath(__file__)),
-                    '../../build/tailrace')
+# The command line.
+TOOL = built('tailrace')
 
 
 def tool(words):
-    done = subprocess.run([TOOL] + words.split(), text=True,
+    done = subprocess.run(TOOL + words.split(), text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     return done.returncode, done.stdout + done.stderr
 
 
-if os.access(TOOL, os.X_OK) and not tool('version')[0]:
-    code, text = tool('policy test --src=%s --dst=%s:80' % (B, US))
-    ok(code == 0 and text.startswith('accept: rule 101: ') and
-       'tcp S' in text and 'peer 2' in text, 'policy test: %r' % text)
-    code, text = tool('policy test --src=%s --dst=%s:91' % (B, US))
-    ok(code == 1 and text.startswith('drop: no rule accepts it') and
-       'rule 101 is for other ports' in text, 'a drop: %r' % text)
-    code, text = tool('policy test --src=%s --dst=%s:91 --json' % (B, US))
-    ok(code == 1 and '"reason": "no_rule"' in text, 'as JSON')
-    code, text = tool('policy test --src=%s --dst=%s:80 --device=lo' % (B, US))
-    ok(code == 2 and 'wg0' in text, 'another device: %r' % text)
-    code, text = tool('trace drop or')
-    ok(code == 2 and "no 'or'" in text, 'a wrong condition: %r' % text)
-    sender = Sender()
-    running = subprocess.Popen([TOOL, 'trace', '--count=2', 'tcp', 'from', B],
-                               stdout=subprocess.PIPE, text=True)
-    stop.clear()
+code, text = tool('policy test --src=%s --dst=%s:80' % (B, US))
+ok(code == 0 and text.startswith('accept: rule 101: ') and
+   'tcp S' in text and 'peer 2' in text, 'policy test: %r' % text)
+code, text = tool('policy test --src=%s --dst=%s:91' % (B, US))
+ok(code == 1 and text.startswith('drop: no rule accepts it') and
+   'rule 101 is for other ports' in text, 'a drop: %r' % text)
+code, text = tool('policy test --src=%s --dst=%s:91 --json' % (B, US))
+ok(code == 1 and '"reason": "no_rule"' in text, 'as JSON')
+code, text = tool('policy test --src=%s --dst=%s:80 --device=lo' % (B, US))
+ok(code == 2 and 'wg0' in text, 'another device: %r' % text)
+code, text = tool('trace drop or')
+ok(code == 2 and "no 'or'" in text, 'a wrong condition: %r' % text)
+sender = Sender()
+running = subprocess.Popen(TOOL + ['trace', '--count=2', 'tcp', 'from', B],
+                           stdout=subprocess.PIPE, text=True)
+stop.clear()
 
-    def feed():
-        while not stop.is_set():
-            sender.send(tcp(B, US, 80))
-            sender.send(tcp(B, US, 91))
-            time.sleep(0.1)
-    thread = threading.Thread(target=feed)
-    thread.start()
-    lines = running.stdout.read().splitlines()
-    ok(running.wait() == 0 and len(lines) == 2 and
-       any('accept tcp S' in line and 'rule 101: ' in line
-           for line in lines) and
-       any('no rule accepts it' in line for line in lines) and
-       all('peer 2 (%s)' % B in line for line in lines),
-       'trace: %r' % lines)
-    running = subprocess.Popen([TOOL, 'trace', '--json'],
-                               stdout=subprocess.PIPE, text=True)
-    line = running.stdout.readline()
-    running.terminate()
-    rest = running.stdout.read()
-    ok(running.wait() == 0 and '"src":"%s"' % B in line,
-       'it ends by a signal: %r' % line)
-    stop.set()
-    thread.join()
-    sender.close()
-else:
-    print('# build/tailrace does not run here')
+
+def feed():
+    while not stop.is_set():
+        sender.send(tcp(B, US, 80))
+        sender.send(tcp(B, US, 91))
+        time.sleep(0.1)
+
+
+thread = threading.Thread(target=feed)
+thread.start()
+lines = running.stdout.read().splitlines()
+ok(running.wait() == 0 and len(lines) == 2 and
+   any('accept tcp S' in line and 'rule 101: ' in line
+       for line in lines) and
+   any('no rule accepts it' in line for line in lines) and
+   all('peer 2 (%s)' % B in line for line in lines),
+   'trace: %r' % lines)
+running = subprocess.Popen(TOOL + ['trace', '--json'],
+                           stdout=subprocess.PIPE, text=True)
+line = running.stdout.readline()
+running.terminate()
+rest = running.stdout.read()
+ok(running.wait() == 0 and '"src":"%s"' % B in line,
+   'it ends by a signal: %r' % line)
+stop.set()
+thread.join()
+sender.close()
 
 # The agent has gone for too long.
 agent.close()

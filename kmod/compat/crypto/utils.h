@@ -2,7 +2,7 @@
 #ifndef _TR_COMPAT_CRYPTO_UTILS_H
 #define _TR_COMPAT_CRYPTO_UTILS_H
 
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
+#ifdef TR_HAVE_crypto_memneq
 #include_next <crypto/utils.h>
 #else
 #include <crypto/algapi.h>

@@ -2,12 +2,10 @@
 #ifndef _TR_COMPAT_NET_GSO_H
 #define _TR_COMPAT_NET_GSO_H
 
-#include <linux/version.h>
-
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
-#include <linux/netdevice.h>
-#else
+#ifdef TR_HAVE___skb_gso_segment
 #include_next <net/gso.h>
+#else
+#include <linux/netdevice.h>
 #endif
 
 #endif
