@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "localapi/server.h"
 
-#include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
@@ -12,19 +11,18 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <utlist.h>
 
 #include "engine/agent.h"
+#include "lib/json.h"
 #include "lib/util.h"
+#include "localapi/conns.h"
 #include "localapi/metrics.h"
 #include "localapi/status.h"
 
 #define PING_TIMEOUT_MS 5000
 #define NETCHECK_TIMEOUT_MS 6000
-/* More requests at once than this get "busy". */
+/* More requests at once than this get "busy", but for who may change things. */
 #define PENDING_MAX 64
 
 /* A request whose answer comes later. */
@@ -41,10 +39,18 @@ struct pending {
 struct localapi {
 	struct agent *agent;
 	struct evhttp *http;
+	struct conns *conns;
 	struct evhttp *scraped; /* NULL: nobody asked for it */
+	struct conns *scrapers;
 	struct pending *pending;
 	size_t n_pending;
 };
+
+static bool may_write(struct evhttp_request *req)
+{
+	return conns_privileged(evhttp_connection_get_bufferevent(
+		evhttp_request_get_connection(req)));
+}
 
 static void reply_text(struct evhttp_request *req, int code, const char *text)
 {
@@ -99,7 +105,7 @@ static struct pending *pending_new(struct localapi *l,
 {
 	struct pending *p;
 
-	if (l->n_pending >= PENDING_MAX) {
+	if (l->n_pending >= PENDING_MAX && !may_write(req)) {
 		reply_text(req, HTTP_SERVUNAVAIL, "busy, try again");
 		return NULL;
 	}
@@ -113,22 +119,24 @@ static struct pending *pending_new(struct localapi *l,
 	return p;
 }
 
-/* The request's body as JSON; NULL after having answered. */
+/*
+ * The request's body, a JSON object, which is wiped: there may be a key in it.
+ * NULL after having answered.
+ */
 static struct json_object *body_json(struct evhttp_request *req)
 {
 	struct evbuffer *in = evhttp_request_get_input_buffer(req);
 	size_t n = evbuffer_get_length(in);
-	struct json_tokener *tok = json_tokener_new();
-	struct json_object *o;
+	char *text = n ? (char *)evbuffer_pullup(in, -1) : NULL;
+	struct json_object *o = n ? json_parse(text, n) : NULL;
 
-	o = json_tokener_parse_ex(tok, (char *)evbuffer_pullup(in, -1), (int)n);
-	if (!json_object_is_type(o, json_type_object)) {
-		json_object_put(o);
-		o = NULL;
-		reply_text(req, HTTP_BADREQUEST, "the body is not JSON");
-	}
-	json_tokener_free(tok);
-	return o;
+	if (n)
+		sodium_memzero(text, n);
+	if (json_object_is_type(o, json_type_object))
+		return o;
+	json_object_put(o);
+	reply_text(req, HTTP_BADREQUEST, "the body is not a JSON object");
+	return NULL;
 }
 
 static const char *query(struct evkeyvalq *q, const char *name)
@@ -271,23 +279,23 @@ static void post_check_prefs(struct localapi *l, struct evhttp_request *req,
 static void post_start(struct localapi *l, struct evhttp_request *req,
 		       struct evkeyvalq *q)
 {
-	struct json_object *o = body_json(req), *v;
-	bool good = true;
+	struct json_object *o = body_json(req), *prefs, *key;
+	const char *text = "";
 
 	if (!o)
 		return;
-	if (json_object_object_get_ex(o, "UpdatePrefs", &v) && v)
-		good = patch(l, req, v, false);
-	if (good) {
-		if (json_object_object_get_ex(o, "AuthKey", &v) &&
-		    *json_object_get_string(v)) {
-			agent_login(l->agent, json_object_get_string(v), false);
-			sodium_memzero(
-				(void *)(uintptr_t)json_object_get_string(v),
-				(size_t)json_object_get_string_len(v));
-		}
+	prefs = json_object_object_get(o, "UpdatePrefs");
+	key = json_object_object_get(o, "AuthKey");
+	if (json_object_is_type(key, json_type_string))
+		text = json_object_get_string(key);
+	if (key && !json_object_is_type(key, json_type_string)) {
+		reply_text(req, HTTP_BADREQUEST, "AuthKey is not a string");
+	} else if (!prefs || patch(l, req, prefs, false)) {
+		if (*text)
+			agent_login(l->agent, text, false);
 		evhttp_send_reply(req, HTTP_NOCONTENT, NULL, NULL);
 	}
+	sodium_memzero((void *)(uintptr_t)text, strlen(text));
 	json_object_put(o);
 }
 
@@ -425,20 +433,6 @@ static const struct {
 	{ EVHTTP_REQ_GET, "netcheck", false, get_netcheck },
 };
 
-/* Root, or the user we run as. */
-static bool may_write(struct evhttp_request *req)
-{
-	struct bufferevent *bev = evhttp_connection_get_bufferevent(
-		evhttp_request_get_connection(req));
-	socklen_t len = sizeof(struct ucred);
-	struct ucred cred;
-
-	if (getsockopt(bufferevent_getfd(bev), SOL_SOCKET, SO_PEERCRED, &cred,
-		       &len))
-		return false;
-	return cred.uid == 0 || cred.uid == geteuid();
-}
-
 static void on_request(struct evhttp_request *req, void *arg)
 {
 	static const char prefix[] = "/localapi/v0/";
@@ -478,60 +472,12 @@ static void on_request(struct evhttp_request *req, void *arg)
 		   known ? "method not allowed" : "not found");
 }
 
-int localapi_listen(const char *path)
-{
-	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	int fd;
-
-	if (strlen(path) >= sizeof(sun.sun_path))
-		return -ENAMETOOLONG;
-	strcpy(sun.sun_path, path);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	unlink(path);
-	if (bind(fd, (struct sockaddr *)&sun, sizeof(sun)) ||
-	    chmod(path, 0666) || listen(fd, 16)) {
-		int err = -errno;
-
-		close(fd);
-		return err;
-	}
-	return fd;
-}
-
-int localapi_listen_metrics(const char *where)
-{
-	_cleanup_free_ char *text = NULL;
-	struct sockaddr_storage ss;
-	struct endpoint at;
-	socklen_t len;
-	int fd, on = 1;
-
-	if (asprintf(&text, "%s%s", *where == ':' ? "[::]" : "", where) < 0)
-		abort();
-	if (endpoint_parse(&at, text))
-		return -EINVAL;
-	len = endpoint_to_sockaddr(&at, &ss);
-	fd = socket(ss.ss_family,
-		    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (bind(fd, (struct sockaddr *)&ss, len) || listen(fd, 16)) {
-		int err = -errno;
-
-		close(fd);
-		return err;
-	}
-	return fd;
-}
-
 void localapi_scraped(struct localapi *l, int fd)
 {
 	struct evconnlistener *listener;
 
 	l->scraped = evhttp_new(l->agent->base);
+	l->scrapers = conns_new(l->scraped);
 	evhttp_set_max_body_size(l->scraped, 0);
 	evhttp_set_max_headers_size(l->scraped, 16384);
 	evhttp_set_timeout(l->scraped, 30);
@@ -549,6 +495,7 @@ struct localapi *localapi_new(struct agent *a, int fd)
 
 	l->agent = a;
 	l->http = evhttp_new(a->base);
+	l->conns = conns_new(l->http);
 	evhttp_set_max_body_size(l->http, LOCALAPI_BODY_MAX);
 	evhttp_set_max_headers_size(l->http, 16384);
 	evhttp_set_timeout(l->http, 30);
@@ -565,8 +512,11 @@ void localapi_free(struct localapi *l)
 {
 	while (l->pending)
 		pending_free(l->pending);
-	if (l->scraped)
+	if (l->scraped) {
+		conns_free(l->scrapers);
 		evhttp_free(l->scraped);
+	}
+	conns_free(l->conns);
 	evhttp_free(l->http);
 	free(l);
 }
