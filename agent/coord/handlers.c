@@ -79,7 +79,6 @@ static void handle_map(void *ctx, struct http_request *r)
 	const char *why;
 
 	if (map_request_decode(&in, (const char *)r->body, r->body_len, &why)) {
-		log_info("coord: bad map request (%s)", why);
 		http_reply_text(r, 400, "bad map request: %s", why);
 	} else {
 		map(ctx, r, &in);

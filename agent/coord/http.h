@@ -132,7 +132,9 @@ void http_server_drain(struct http_server *s);
 /* One whole answer; @body is copied. @type NULL: "text/plain; charset=utf-8". */
 void http_reply(struct http_request *r, int status, const char *type,
 		const void *body, size_t len);
-/* The same for one line of text, a newline is added. */
+/* One line about a request that came to nothing; not more than one can read. */
+void http_log(struct http_request *r, int status, const char *why);
+/* An answer of one line, a newline is added; if it is an error, it is logged. */
 void http_reply_text(struct http_request *r, int status, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 

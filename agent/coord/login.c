@@ -52,16 +52,6 @@ static void prune(struct login_desk *d)
 		forget(d, d->confirms);
 }
 
-static void sorry(struct http_request *r, int status, const char *what)
-{
-	struct text t = { 0 };
-
-	text_puts(&t, "<p>");
-	page_escape(&t, what);
-	page_reply(r, status, "This login did not work", t.s);
-	text_clear(&t);
-}
-
 /*
  * The model's user for @who, made at the first login. His name is what a policy
  * calls him: the address, or else the user name. It is only ever given once: the
@@ -136,11 +126,11 @@ static void on_identified(void *ctx, struct http_request *r, const char *id,
 	char why[256];
 
 	if (!p || p->node) {
-		sorry(r, 404, "No node waits at this address (any more).");
+		page_sorry(r, 404, "No node waits at this address (any more).");
 	} else if (find_user(m, who, &u, why)) {
 		log_warn("coord: login of %s at %s: %s", who->subject,
 			 who->issuer, why);
-		sorry(r, 403, why);
+		page_sorry(r, 403, "%s", why);
 	} else {
 		ask(d, r, p, u);
 	}
@@ -163,14 +153,14 @@ void login_desk_confirm(struct login_desk *d, struct http_request *r)
 	p = f ? model_pending(m, f->id) : NULL;
 	u = f ? model_user(m, f->user) : NULL;
 	if (!p || p->node || !u) {
-		sorry(r, 404, "This page is too old: open the address that the "
+		page_sorry(r, 404, "This page is too old: open the address that the "
 			      "node shows again.");
 		goto out;
 	}
 	err = coord_approve(d->coord, p, u, &n, why);
 	if (err) {
 		log_error("coord: login of %s: %s", u->name, why);
-		sorry(r, err == -EPERM ? 403 : 500, why);
+		page_sorry(r, err == -EPERM ? 403 : 500, "%s", why);
 	} else {
 		log_info("coord: %s joined as %s", n->name, u->name);
 		page_reply(r, 200, "The node has joined",

@@ -69,25 +69,6 @@ struct oidc {
 	size_t n_visits;
 };
 
-/* ── pages ──────────────────────────────────────────────────────────────── */
-
-__attribute__((format(printf, 3, 4))) static void
-page(struct http_request *r, int status, const char *fmt, ...)
-{
-	struct text t = { 0 };
-	char line[1024];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(line, sizeof(line), fmt, ap);
-	va_end(ap);
-	log_info("oidc: login refused: %s", line);
-	text_puts(&t, "<p>");
-	page_escape(&t, line);
-	page_reply(r, status, "This login did not work", t.s);
-	text_clear(&t);
-}
-
 /* ── logins and visits ──────────────────────────────────────────────────── */
 
 static void random_token(char out[TOKEN_LEN + 1])
@@ -173,7 +154,7 @@ static struct visit *visit_new(struct oidc *o, struct http_request *r)
 	struct visit *v;
 
 	if (o->n_visits >= OIDC_VISITS_MAX) {
-		page(r, 503, "too many people log in just now, try again");
+		page_sorry(r, 503, "too many people log in just now, try again");
 		return NULL;
 	}
 	v = xcalloc(1, sizeof(*v));
@@ -203,7 +184,7 @@ static void wait_for_provider(struct visit *v, void (*go_on)(struct visit *v))
 	v->go_on = go_on;
 	v->waiting = true;
 	if (!oidc_provider_fetch(v->o->provider))
-		page(visit_take(v), 502,
+		page_sorry(visit_take(v), 502,
 		     "the login provider cannot be reached, try again in a few "
 		     "seconds");
 }
@@ -221,7 +202,7 @@ static void on_provider(void *ctx, const char *why)
 			continue;
 		v->waiting = false;
 		if (why)
-			page(visit_take(v), 502,
+			page_sorry(visit_take(v), 502,
 			     "the login provider cannot be used: %s", why);
 		else
 			v->go_on(v);
@@ -324,7 +305,7 @@ static void admit(struct visit *v)
 	struct http_request *r = visit_take(v);
 
 	if (no)
-		page(r, 403, "%s", no);
+		page_sorry(r, 403, "%s", no);
 	else
 		o->ops.identified(o->ctx, r, id, &who);
 	free(id);
@@ -342,7 +323,7 @@ static void on_userinfo(void *ctx, int status, const char *body, size_t len,
 	o = status == 200 ? json_parse(body, len) : NULL;
 	if (!json_object_is_type(o, json_type_object)) {
 		json_object_put(o);
-		page(visit_take(v), 502,
+		page_sorry(visit_take(v), 502,
 		     "the login provider says nothing about you: %s",
 		     status ? "a bad answer" : why);
 		return;
@@ -351,7 +332,7 @@ static void on_userinfo(void *ctx, int status, const char *body, size_t len,
 	subject = oidc_claim(o, "sub");
 	if (strcmp(subject, oidc_claim(v->claims, "sub")) != 0) {
 		json_object_put(o);
-		page(visit_take(v), 502,
+		page_sorry(visit_take(v), 502,
 		     "the login provider mixes up two people");
 		return;
 	}
@@ -401,7 +382,7 @@ static void verify(struct visit *v)
 		v->refreshed = true;
 		wait_for_provider(v, verify);
 	} else if (err) {
-		page(visit_take(v), 502, "%s", why);
+		page_sorry(visit_take(v), 502, "%s", why);
 	} else {
 		ask_userinfo(v);
 	}
@@ -428,12 +409,12 @@ static void on_token(void *ctx, int status, const char *body, size_t len,
 
 	v->fetch = NULL;
 	if (!json_object_is_type(o, json_type_object)) {
-		page(visit_take(v), 502,
+		page_sorry(visit_take(v), 502,
 		     "the login provider does not give us a token: %s",
 		     status ? "a bad answer" : why);
 	} else if (status != 200) {
 		snprintf(text, sizeof(text), "%s", oidc_claim(o, "error"));
-		page(visit_take(v), 502,
+		page_sorry(visit_take(v), 502,
 		     "the login provider does not give us a token: %s (%s)",
 		     text, oidc_claim(o, "error_description"));
 	} else {
@@ -442,7 +423,7 @@ static void on_token(void *ctx, int status, const char *body, size_t len,
 		if (v->id_token)
 			verify(v);
 		else
-			page(visit_take(v), 502,
+			page_sorry(visit_take(v), 502,
 			     "the login provider gives no ID token: is the "
 			     "scope openid?");
 	}
@@ -537,16 +518,16 @@ void oidc_callback(struct oidc *o, struct http_request *r)
 	if (state)
 		HASH_FIND_STR(o->logins, state, l);
 	if (!l) {
-		page(r, 400, "it is unknown, used or older than %d minutes: "
+		page_sorry(r, 400, "it is unknown, used or older than %d minutes: "
 			     "open the address that the node shows again",
 		     OIDC_LOGIN_S / 60);
 	} else if (!has_cookie(r, l)) {
-		page(r, 403, "it began in another browser, or this one keeps "
+		page_sorry(r, 403, "it began in another browser, or this one keeps "
 			     "no cookies");
 	} else {
 		HASH_DEL(o->logins, l); /* one use */
 		if (!code || strlen(code) > CODE_MAX) {
-			page(r, 403, "the login provider says: %s%s%s",
+			page_sorry(r, 403, "the login provider says: %s%s%s",
 			     error ? error : "nothing", what ? ": " : "",
 			     what ? what : "");
 			login_free(l);

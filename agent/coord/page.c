@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "coord/page.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "coord/http.h"
@@ -32,5 +34,21 @@ void page_reply(struct http_request *r, int status, const char *title,
 			"default-src 'none'; style-src 'unsafe-inline'; "
 			"form-action 'self'; frame-ancestors 'none'");
 	http_reply(r, status, "text/html; charset=utf-8", t.s, t.len);
+	text_clear(&t);
+}
+
+void page_sorry(struct http_request *r, int status, const char *fmt, ...)
+{
+	struct text t = { 0 };
+	char line[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	http_log(r, status, line);
+	text_puts(&t, "<p>");
+	page_escape(&t, line);
+	page_reply(r, status, "This login did not work", t.s);
 	text_clear(&t);
 }

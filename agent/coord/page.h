@@ -13,5 +13,8 @@ struct text;
 void page_reply(struct http_request *r, int status, const char *title,
 		const char *body);
 void page_escape(struct text *t, const char *s);
+/* A login that came to nothing: why, as text, for the person and for the log. */
+void page_sorry(struct http_request *r, int status, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 
 #endif

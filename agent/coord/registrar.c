@@ -162,7 +162,6 @@ void registrar_request(struct registrar *g, struct http_request *r)
 
 	if (register_input_decode(&in, (const char *)r->body, r->body_len,
 				  &why)) {
-		log_info("coord: bad register request (%s)", why);
 		http_reply_text(r, 400, "bad register request: %s", why);
 	} else if (in.version < g->c.min_version) {
 		http_reply_text(r, 400,

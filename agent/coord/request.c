@@ -222,7 +222,6 @@ static void publish(struct request *r)
 void request_dispatch(struct request *r)
 {
 	struct http_server *s = r->pub.server;
-	struct conn *c = r->conn;
 	const struct http_route *route;
 	uint8_t *body = r->body;
 	size_t len = r->body_len, cap = r->body_cap;
@@ -234,8 +233,6 @@ void request_dispatch(struct request *r)
 	publish(r);
 	s->requests[r->pub.side == HTTP_NOISE]++;
 	if (r->refuse) {
-		conn_log(c, "%s %s refused: %d %s", r->method, r->pub.path,
-			 r->refuse, http_reason(r->refuse));
 		http_reply_text(&r->pub, r->refuse, "%s",
 				http_reason(r->refuse));
 		return;
@@ -308,6 +305,13 @@ void http_reply(struct http_request *p, int status, const char *type,
 	finish(r);
 }
 
+void http_log(struct http_request *p, int status, const char *why)
+{
+	struct request *r = (struct request *)p;
+
+	conn_log(r->conn, "%s %s: %d, %s", p->method, p->path, status, why);
+}
+
 void http_reply_text(struct http_request *r, int status, const char *fmt, ...)
 {
 	char text[1024];
@@ -317,6 +321,8 @@ void http_reply_text(struct http_request *r, int status, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text) - 1, fmt, ap);
 	va_end(ap);
+	if (status >= 400)
+		http_log(r, status, text);
 	n = strlen(text);
 	text[n++] = '\n';
 	http_reply(r, status, NULL, text, n);

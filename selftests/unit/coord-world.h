@@ -18,7 +18,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "coord/http.h"
 #include "lib/key.h"
@@ -169,6 +171,43 @@ static inline void world_free(struct world *w)
 static void world_limit(evutil_socket_t fd, short what, void *arg)
 {
 	*(bool *)arg = true;
+}
+
+/* ── what is logged ─────────────────────────────────────────────────────── */
+
+static int said_fd = -1;
+
+/* From now on the log goes to where is_said() finds it. */
+static inline void said_begin(void)
+{
+	said_fd = memfd_create("log", MFD_CLOEXEC);
+	if (said_fd < 0 || dup2(said_fd, STDERR_FILENO) < 0)
+		abort();
+}
+
+static inline void said_forget(void)
+{
+	if (ftruncate(said_fd, 0))
+		abort();
+	lseek(said_fd, 0, SEEK_SET);
+}
+
+/* The first line since the last call has @text in it. */
+static inline bool is_said(const char *text)
+{
+	char log[8192];
+	ssize_t n;
+	bool good;
+
+	n = pread(said_fd, log, sizeof(log) - 1, 0);
+	log[n > 0 ? n : 0] = '\0';
+	said_forget();
+	log[strcspn(log, "\n")] = '\0';
+	good = tap_ok(strstr(log, text), "logged: %s",
+		      strchr(log, ' ') ? strchr(log, ' ') + 1 : log);
+	if (!good)
+		printf("# wanted %s\n", text);
+	return good;
 }
 
 /* Runs the loop until @cond; the limit is for hangs only. */

@@ -58,10 +58,6 @@ static void test_requests(void)
 		       !strstr(r->text, "hello"),
 	       "HEAD is GET without a body");
 	raw_free(r);
-	tap_ok(answers(w, "GET /hell HTTP/1.0\r\n\r\n", "HTTP/1.1 404 "),
-	       "an unknown path");
-	tap_ok(answers(w, "PUT /hello HTTP/1.0\r\n\r\n", "HTTP/1.1 405 "),
-	       "a known path, another method");
 	tap_ok(answers(w, "GET /machine/map HTTP/1.0\r\n\r\n", "HTTP/1.1 404 "),
 	       "a machine's path is not for the public");
 	tap_ok(answers(w, "GET /metrics HTTP/1.0\r\n\r\n", "HTTP/1.1 404 "),
@@ -181,6 +177,10 @@ static void test_refusals(void)
 	static const struct {
 		const char *what, *text, *start;
 	} cases[] = {
+		{ "an unknown path", "GET /hell HTTP/1.0\r\n\r\n",
+		  "HTTP/1.1 404 " },
+		{ "a known path, another method",
+		  "PUT /hello HTTP/1.0\r\n\r\n", "HTTP/1.1 405 " },
 		{ "no HTTP at all", "\x16\x03\x01\x02\r\n", "HTTP/1.1 400 " },
 		{ "a preface of HTTP/2 outside of Noise",
 		  "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "HTTP/1.1 400 " },
@@ -213,13 +213,17 @@ static void test_refusals(void)
 	char *big = xmalloc(20000);
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(cases); i++)
+	said_forget();
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
 		tap_ok(answers(w, cases[i].text, cases[i].start), "refused: %s",
 		       cases[i].what);
+		is_said("127.0.0.1:");
+	}
 	i = (size_t)sprintf(big, "GET /hello HTTP/1.1\r\nA: ");
 	memset(big + i, 'a', 20000 - i - 1);
 	big[19999] = '\0';
 	tap_ok(answers(w, big, "HTTP/1.1 431 "), "refused: an endless header");
+	is_said("the header is too long");
 	free(big);
 	tap_ok(!w->handled, "no handler saw any of it");
 	tap_ok(answers(w, "GET /hello HTTP/1.0\r\n\r\n", "HTTP/1.1 200 "),
@@ -431,6 +435,7 @@ int main(void)
 {
 	signal(SIGPIPE, SIG_IGN);
 	log_init("test", false);
+	said_begin();
 	test_requests();
 	test_key();
 	test_stream();

@@ -191,8 +191,10 @@ static void test_strangers(struct reader *a)
 	key_format(key, KEY_NODE, &a->node);
 	snprintf(body, sizeof(body),
 		 "{\"Version\":116,\"NodeKey\":\"%s\",\"OmitPeers\":true}", key);
+	said_forget();
 	got = post(stranger, "/machine/map", body);
 	tap_ok(got->status == 404, "a node key is good on its machine only");
+	is_said("POST /machine/map: 404, node not found");
 	got = post(a->c, "/machine/map", body);
 	tap_ok(got->status == 200 && !got->len, "there, an update is taken");
 	snprintf(body, sizeof(body),
@@ -200,14 +202,43 @@ static void test_strangers(struct reader *a)
 	got = post(a->c, "/machine/map", body);
 	tap_ok(got->status == 400 && strstr(got->text, "unsupported"),
 	       "not of an old version");
-	got = post(a->c, "/machine/map", "{\"NodeKey\":17}");
-	tap_ok(got->status == 400 && strstr(got->text, "NodeKey"),
-	       "nor one that does not decode");
+	is_said("unsupported client version: capability version 112");
 	snprintf(body, sizeof(body), "{\"Version\":116,\"NodeKey\":\"%s\"}", key);
 	got = post(a->c, "/machine/map", body);
 	tap_ok(got->status == 200 && got->len > 100,
 	       "who does not stream gets one map");
 	client_free(stranger);
+}
+
+/* What is no request: said to the client and to the operator. */
+static void test_malformed(struct reader *a)
+{
+	static const struct {
+		const char *path, *body;
+		int status;
+		const char *why;
+	} bad[] = {
+		{"/machine/map", "{\"NodeKey\":17}", 400, "bad map request: "},
+		{"/machine/map", "{\"Version\":", 400, "bad map request: "},
+		{"/machine/map", "[]", 400, "bad map request: "},
+		{"/machine/map", "", 400, "bad map request: "},
+		{"/machine/register", "{\"NodeKey\":\"nodekey:1\"}", 400,
+		 "bad register request: "},
+		{"/machine/register", "\"", 400, "bad register request: "},
+		{"/machine/register", "", 400, "bad register request: "},
+		{"/machine/else", "{}", 404, "not found"},
+	};
+	struct answer *got;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		got = post(a->c, bad[i].path, bad[i].body);
+		tap_ok(got->status == bad[i].status &&
+			       strstr(got->text, bad[i].why),
+		       "%s does not take '%s'", bad[i].path, bad[i].body);
+		is_said(bad[i].why);
+	}
+	tap_ok(!a->ended, "and nothing else happens");
 }
 
 static void test_streams(struct reader *a)
@@ -276,6 +307,7 @@ int main(void)
 	if (sodium_init() < 0)
 		return 1;
 	log_init("test", false);
+	said_begin();
 	test_directory(dir);
 	config.state_dir = dir;
 	config.limits.backlog = 64 << 10;
@@ -297,6 +329,7 @@ int main(void)
 	key_public(&w.public, &w.private);
 	join(&a, "a");
 	test_strangers(&a);
+	test_malformed(&a);
 	test_streams(&a);
 	test_behind(&a);
 	client_free(a.c);
