@@ -11,7 +11,7 @@
 #include "coord/register.h"
 #include "coord/tailnet.h"
 
-/* Shared by coord.c and handlers.c only. */
+/* Shared by coord.c, coord_files.c and handlers.c only. */
 
 struct coord {
 	struct event_base *base;
@@ -30,5 +30,12 @@ struct coord {
 };
 
 const struct http_route *coord_routes(size_t *n);
+
+/* coord_files.c. 0 or a negative errno, after writing why to the log. */
+int coord_start_policy(struct coord *c);
+int coord_start_derp_map(struct coord *c, const struct coord_config *config);
+int coord_load_tls(struct coord *c);
+/* The server's Noise key; made if there is none. */
+int coord_load_noise_key(const char *state_dir, struct key *k);
 
 #endif

@@ -154,7 +154,7 @@ void login_desk_confirm(struct login_desk *d, struct http_request *r)
 	u = f ? model_user(m, f->user) : NULL;
 	if (!p || p->node || !u) {
 		page_sorry(r, 404, "This page is too old: open the address that the "
-			      "node shows again.");
+			   "node shows again.");
 		goto out;
 	}
 	err = coord_approve(d->coord, p, u, &n, why);

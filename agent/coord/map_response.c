@@ -7,60 +7,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <uthash.h>
-#include <zstd.h>
 
+#include "coord/map_encoder.h"
 #include "coord/map_node.h"
-#include "coord/map_route.h"
 #include "lib/json.h"
 #include "lib/util.h"
 
 #define SIZE_LEN 4
 #define ZSTD_LEVEL 1
-
-enum op_kind {
-	OP_REMOVED,
-	OP_WHOLE,
-	OP_PATCH,
-};
-
-struct op {
-	enum op_kind kind;
-	struct member *m;
-	size_t told; /* of a whole router: offset of its bytes in @key */
-};
-
-/* A message that several streams get. */
-struct shared {
-	struct text key, plain, zstd;
-	UT_hash_handle hh;
-};
-
-/* A user whose profile is in the message that bears this number. */
-struct profile {
-	int64_t user;
-	uint64_t message;
-	UT_hash_handle hh;
-};
-
-struct map_encoder {
-	struct tailnet *t;
-	ZSTD_CCtx *z;
-	struct text plain, frame, profiles, part;
-	struct op *ops;
-	size_t n_ops, cap_ops;
-	struct text key; /* says what the ops are, and holds their bytes */
-	struct shared *shared;
-	struct profile *users;
-	uint64_t message;
-	uint64_t *visible;
-	size_t words;
-	uint64_t *via; /* room for map_routes_told() */
-	size_t via_words;
-	struct map_view_routes *routes; /* a stream's next ones */
-	size_t cap_routes;
-	struct map_encoder_stats stats;
-};
 
 void map_view_clear(struct map_view *v)
 {
@@ -167,7 +121,7 @@ const struct text *map_encode_ping(struct map_encoder *e, const char *url,
 
 /* ── Parts ── */
 
-static void put_profile(struct map_encoder *e, const struct coord_node *n)
+void map_put_profile(struct map_encoder *e, const struct coord_node *n)
 {
 	int64_t user = map_node_user(n);
 	struct profile *p;
@@ -201,8 +155,7 @@ static void begin(struct map_encoder *e)
 	text_puts(&e->plain, "{");
 }
 
-/* '"name":', with a comma if something is before it. */
-static void member(struct map_encoder *e, const char *name)
+void map_member(struct map_encoder *e, const char *name)
 {
 	text_printf(&e->plain, "%s\"%s\":", e->plain.len > 1 ? "," : "", name);
 }
@@ -210,7 +163,7 @@ static void member(struct map_encoder *e, const char *name)
 static void end(struct map_encoder *e)
 {
 	if (e->profiles.len) {
-		member(e, "UserProfiles");
+		map_member(e, "UserProfiles");
 		text_puts(&e->plain, "[");
 		text_add(&e->plain, e->profiles.s, e->profiles.len);
 		text_puts(&e->plain, "]");
@@ -224,15 +177,15 @@ static void put_self(struct map_encoder *e, const struct member *m)
 	size_t n;
 
 	attrs = policy_attrs(tailnet_result(e->t), m->slot, &n);
-	member(e, "Node");
+	map_member(e, "Node");
 	text_json(&e->plain, map_node_self(m->node, tailnet_domain(e->t), attrs,
 					   n));
-	put_profile(e, m->node);
+	map_put_profile(e, m->node);
 }
 
 static void put_filter(struct map_encoder *e)
 {
-	member(e, "PacketFilters");
+	map_member(e, "PacketFilters");
 	text_puts(&e->plain, "{\"base\":");
 	text_add(&e->plain, e->part.s, e->part.len);
 	text_puts(&e->plain, "}");
@@ -258,204 +211,11 @@ static void put_derp_map(struct map_encoder *e)
 {
 	if (!*tailnet_derp_map(e->t))
 		return;
-	member(e, "DERPMap");
+	map_member(e, "DERPMap");
 	text_puts(&e->plain, tailnet_derp_map(e->t));
 }
 
-/* ── Peers ── */
-
-static bool in_set(const uint64_t *set, uint32_t slot)
-{
-	return set[slot / 64] >> (slot % 64) & 1;
-}
-
-static void add_op(struct map_encoder *e, enum op_kind kind, struct member *m,
-		   const struct member *to)
-{
-	uint32_t slot = m->slot;
-	uint8_t k = (uint8_t)kind;
-
-	if (e->n_ops == e->cap_ops) {
-		e->cap_ops = e->cap_ops ? 2 * e->cap_ops : 64;
-		e->ops = xrealloc(e->ops, e->cap_ops, sizeof(*e->ops));
-	}
-	text_add(&e->key, &slot, sizeof(slot));
-	text_add(&e->key, &k, sizeof(k));
-	e->ops[e->n_ops++] =
-		(struct op){.kind = kind, .m = m, .told = e->key.len};
-	if (kind == OP_WHOLE)
-		map_routes_told(e->t, to, m->node, e->via, &e->key);
-}
-
-static void put_whole(struct map_encoder *e, const struct op *op)
-{
-	const struct text *peer = tailnet_peer_text(e->t, op->m);
-
-	text_add(&e->plain, peer->s, peer->len);
-	if (op->m->node->n_effective)
-		map_routes_put(&e->plain, op->m->node,
-			       (uint8_t *)e->key.s + op->told);
-	text_puts(&e->plain, "}");
-	put_profile(e, op->m->node);
-}
-
-/* The list called @name of all ops of @kind, if there are any. */
-static void put_ops(struct map_encoder *e, const char *name, enum op_kind kind)
-{
-	bool any = false;
-	size_t i;
-
-	for (i = 0; i < e->n_ops; i++) {
-		const struct op *op = &e->ops[i];
-
-		if (op->kind != kind)
-			continue;
-		if (!any)
-			member(e, name);
-		text_puts(&e->plain, any ? "," : "[");
-		any = true;
-		switch (kind) {
-		case OP_REMOVED:
-			text_printf(&e->plain, "%lld", (long long)op->m->id);
-			break;
-		case OP_WHOLE:
-			put_whole(e, op);
-			break;
-		case OP_PATCH:
-			text_add(&e->plain, op->m->patch.s, op->m->patch.len);
-			break;
-		}
-	}
-	if (any)
-		text_puts(&e->plain, "]");
-}
-
-static void visible_set(struct map_encoder *e, const struct member *m)
-{
-	size_t words = tailnet_words(e->t);
-
-	if (words != e->words) {
-		e->words = words;
-		e->visible = xrealloc(e->visible, words, sizeof(*e->visible));
-	}
-	tailnet_visible(e->t, m->slot, e->visible);
-}
-
-static void view_grow(struct map_encoder *e, struct map_view *v)
-{
-	size_t words = tailnet_words(e->t);
-
-	if (words == v->words)
-		return;
-	v->told = xrealloc(v->told, words, sizeof(*v->told));
-	memset(v->told + v->words, 0, (words - v->words) * sizeof(*v->told));
-	v->words = words;
-}
-
-/* What a known peer's changes come to for the others. */
-static void add_change(struct map_encoder *e, struct member *m,
-		       const struct member *to)
-{
-	switch (tailnet_change(m)) {
-	case CHANGE_PATCH:
-		add_op(e, OP_PATCH, m, to);
-		break;
-	case CHANGE_WHOLE:
-		add_op(e, OP_WHOLE, m, to);
-		break;
-	case CHANGE_NOTHING:
-	case CHANGE_UNKNOWN:
-		break;
-	}
-}
-
-/* Which routes @to is told of has to be compared for every router it sees. */
-static void routes_next(struct map_encoder *e, size_t *n, uint32_t slot,
-			uint64_t visible)
-{
-	if (*n == e->cap_routes) {
-		e->cap_routes = e->cap_routes ? 2 * e->cap_routes : 16;
-		e->routes = xrealloc(e->routes, e->cap_routes,
-				     sizeof(*e->routes));
-	}
-	e->routes[(*n)++] = (struct map_view_routes){slot, visible};
-}
-
-static void routes_keep(struct map_encoder *e, struct map_view *v, size_t n)
-{
-	v->routes = xrealloc(v->routes, n, sizeof(*v->routes));
-	if (n)
-		memcpy(v->routes, e->routes, n * sizeof(*v->routes));
-	v->n_routes = n;
-}
-
-/* One peer that @to sees now. */
-static void compare_peer(struct map_encoder *e, struct map_view *v,
-			 struct member *m, const struct member *to,
-			 size_t *known, size_t *n_routes)
-{
-	bool router = m->node->n_effective, same = true;
-	uint64_t visible;
-
-	if (router) {
-		text_reset(&e->part);
-		visible = map_routes_told(e->t, to, m->node, e->via, &e->part);
-		while (*known < v->n_routes &&
-		       v->routes[*known].slot < m->slot)
-			++*known;
-		same = *known < v->n_routes &&
-		       v->routes[*known].slot == m->slot &&
-		       v->routes[*known].visible == visible;
-		routes_next(e, n_routes, m->slot, visible);
-	}
-	if (!in_set(v->told, m->slot) || !same)
-		add_op(e, OP_WHOLE, m, to);
-	else
-		add_change(e, m, to);
-}
-
-/* Who is seen has changed: everybody is looked at. */
-static void compare_all(struct map_encoder *e, struct member *to,
-			struct map_view *v)
-{
-	size_t i, known = 0, n_routes = 0;
-
-	visible_set(e, to);
-	for (i = 0; i < e->words; i++) {
-		uint64_t all = e->visible[i] | v->told[i];
-
-		for (; all; all &= all - 1) {
-			uint32_t slot = (uint32_t)(i * 64) +
-					(uint32_t)__builtin_ctzll(all);
-			struct member *m = tailnet_member(e->t, slot);
-
-			if (in_set(e->visible, slot))
-				compare_peer(e, v, m, to, &known, &n_routes);
-			else
-				add_op(e, OP_REMOVED, m, to);
-		}
-	}
-	memcpy(v->told, e->visible, e->words * sizeof(*v->told));
-	routes_keep(e, v, n_routes);
-}
-
-static void compare_changed(struct map_encoder *e, struct member *to,
-			    struct map_view *v,
-			    const struct tailnet_changes *c)
-{
-	size_t i;
-
-	for (i = 0; i < c->n; i++)
-		if (in_set(v->told, c->slots[i]))
-			add_change(e, tailnet_member(e->t, c->slots[i]), to);
-}
-
-static void put_all_ops(struct map_encoder *e)
-{
-	put_ops(e, "PeersRemoved", OP_REMOVED);
-	put_ops(e, "PeersChanged", OP_WHOLE);
-	put_ops(e, "PeersChangedPatch", OP_PATCH);
-}
+/* ── Messages ── */
 
 /* The message that consists of the ops and the DERP map only. */
 static const struct text *encode_shared(struct map_encoder *e, bool derp_map,
@@ -469,7 +229,7 @@ static const struct text *encode_shared(struct map_encoder *e, bool derp_map,
 	} else {
 		if (derp_map)
 			put_derp_map(e);
-		put_all_ops(e);
+		map_put_ops(e);
 		end(e);
 		s = xcalloc(1, sizeof(*s));
 		frame(e, &s->plain, &e->plain, false);
@@ -496,11 +256,11 @@ const struct text *map_encode_delta(struct map_encoder *e, struct member *m,
 	bool filter;
 
 	begin(e);
-	view_grow(e, v);
+	map_view_grow(e, v);
 	if (c.visibility)
-		compare_all(e, m, v);
+		map_compare_all(e, m, v);
 	else
-		compare_changed(e, m, v, &c);
+		map_compare_changed(e, m, v, &c);
 	filter = c.visibility && filter_differs(e, m, v);
 	if (!self && !filter && !c.users) {
 		if (!e->n_ops && !c.derp_map)
@@ -513,13 +273,13 @@ const struct text *map_encode_delta(struct map_encoder *e, struct member *m,
 		put_derp_map(e);
 	if (filter)
 		put_filter(e);
-	put_all_ops(e);
+	map_put_ops(e);
 	if (c.users) {
 		size_t i;
 
 		for (i = 0; i < tailnet_slots(e->t) && i < v->words * 64; i++)
-			if (in_set(v->told, (uint32_t)i))
-				put_profile(e, tailnet_member(e->t,
+			if (map_in_set(v->told, (uint32_t)i))
+				map_put_profile(e, tailnet_member(e->t,
 							      (uint32_t)i)
 						       ->node);
 	}
@@ -535,25 +295,25 @@ const struct text *map_encode_full(struct map_encoder *e, struct member *m,
 
 	begin(e);
 	map_view_clear(v);
-	view_grow(e, v);
-	compare_all(e, m, v);
+	map_view_grow(e, v);
+	map_compare_all(e, m, v);
 	if (!first && !e->n_ops)
 		return NULL;
-	member(e, "ControlTime");
+	map_member(e, "ControlTime");
 	text_printf(&e->plain, "\"%s\"", time_format_rfc3339(time(NULL), now));
 	put_self(e, m);
 	put_derp_map(e);
-	member(e, "DNSConfig");
+	map_member(e, "DNSConfig");
 	text_puts(&e->plain, tailnet_dns_config(e->t));
 	if (*tailnet_domain(e->t)) {
-		member(e, "Domain");
+		map_member(e, "Domain");
 		text_printf(&e->plain, "\"%s\"", tailnet_domain(e->t));
 	}
 	filter_differs(e, m, v);
 	put_filter(e);
 	/* Nobody collects logs here. */
 	text_puts(&e->plain, ",\"Debug\":{\"DisableLogTail\":true}");
-	put_ops(e, "Peers", OP_WHOLE);
+	map_put_op_list(e, "Peers", OP_WHOLE);
 	end(e);
 	e->stats.full++;
 	return framed(e, zstd);

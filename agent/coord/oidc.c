@@ -17,6 +17,7 @@
 #include "coord/oidc_claims.h"
 #include "coord/oidc_provider.h"
 #include "coord/oidc_token.h"
+#include "coord/oidc_visit.h"
 #include "coord/page.h"
 #include "coord/text.h"
 #include "lib/fetch.h"
@@ -24,190 +25,11 @@
 #include "lib/log.h"
 #include "lib/util.h"
 
-/* 32 random bytes in base64url; also the form of a PKCE challenge. */
-#define TOKEN_LEN 43
 #define COOKIE "tailrace_oidc_"
 /* Of the state, to tell the cookies of several logins apart. */
 #define COOKIE_STATE 8
 #define CODE_MAX 4096
 #define CONNECTIONS 4
-
-/* A browser that was sent to the provider. */
-struct login {
-	char state[TOKEN_LEN + 1], nonce[TOKEN_LEN + 1];
-	char verifier[TOKEN_LEN + 1], cookie[TOKEN_LEN + 1];
-	char *id;
-	uint64_t created;
-	UT_hash_handle hh;
-};
-
-/* A browser that waits for us while we talk to the provider. */
-struct visit {
-	struct oidc *o;
-	struct http_request *r;
-	bool waiting; /* for the provider's configuration and keys */
-	void (*go_on)(struct visit *v);
-	char *id;
-	struct login *login; /* of a callback */
-	char *code, *id_token, *access_token;
-	struct json_object *claims;
-	bool refreshed; /* the keys, once */
-	struct fetch *fetch;
-	struct visit *prev, *next;
-};
-
-struct oidc {
-	char *issuer, *client_id, *client_secret, *redirect_url, *scope;
-	char *allowed_domains, *allowed_users, *allowed_groups, *ca_file;
-	bool https; /* our own address */
-	struct oidc_ops ops;
-	void *ctx;
-	struct fetcher *fetcher;
-	struct oidc_provider *provider;
-	struct login *logins; /* by state, the oldest first */
-	struct visit *visits;
-	size_t n_visits;
-};
-
-/* ── logins and visits ──────────────────────────────────────────────────── */
-
-static void random_token(char out[TOKEN_LEN + 1])
-{
-	uint8_t random[32];
-
-	randombytes_buf(random, sizeof(random));
-	sodium_bin2base64(out, TOKEN_LEN + 1, random, sizeof(random),
-			  sodium_base64_VARIANT_URLSAFE_NO_PADDING);
-	sodium_memzero(random, sizeof(random));
-}
-
-static void login_free(struct login *l)
-{
-	if (!l)
-		return;
-	free(l->id);
-	sodium_memzero(l, sizeof(*l));
-	free(l);
-}
-
-/* Forgets what is too old or too much. */
-static void prune(struct oidc *o)
-{
-	uint64_t now = now_ns();
-
-	while (o->logins &&
-	       (HASH_COUNT(o->logins) >= OIDC_LOGINS_MAX ||
-		now - o->logins->created > OIDC_LOGIN_S * SEC_NS)) {
-		struct login *l = o->logins;
-
-		HASH_DEL(o->logins, l);
-		login_free(l);
-	}
-}
-
-static struct login *login_new(struct oidc *o, const char *id)
-{
-	struct login *l = xcalloc(1, sizeof(*l));
-
-	prune(o);
-	random_token(l->state);
-	random_token(l->nonce);
-	random_token(l->verifier);
-	random_token(l->cookie);
-	l->id = xstrdup(id);
-	l->created = now_ns();
-	HASH_ADD_STR(o->logins, state, l);
-	return l;
-}
-
-static void wipe_string(char *s)
-{
-	if (s)
-		sodium_memzero(s, strlen(s));
-	free(s);
-}
-
-static void visit_free(struct visit *v)
-{
-	DL_DELETE(v->o->visits, v);
-	v->o->n_visits--;
-	if (v->fetch)
-		fetch_cancel(v->fetch);
-	free(v->id);
-	login_free(v->login);
-	wipe_string(v->code);
-	wipe_string(v->id_token);
-	wipe_string(v->access_token);
-	json_object_put(v->claims);
-	free(v);
-}
-
-static void on_closed(struct http_request *r, const char *why)
-{
-	visit_free(r->ctx);
-}
-
-static const struct http_request_ops visit_ops = { .closed = on_closed };
-
-static struct visit *visit_new(struct oidc *o, struct http_request *r)
-{
-	struct visit *v;
-
-	if (o->n_visits >= OIDC_VISITS_MAX) {
-		page_sorry(r, 503, "too many people log in just now, try again");
-		return NULL;
-	}
-	v = xcalloc(1, sizeof(*v));
-	v->o = o;
-	v->r = r;
-	r->ops = &visit_ops;
-	r->ctx = v;
-	DL_APPEND(o->visits, v);
-	o->n_visits++;
-	return v;
-}
-
-/* Ends the visit; its request is for the caller to answer. */
-static struct http_request *visit_take(struct visit *v)
-{
-	struct http_request *r = v->r;
-
-	r->ops = NULL;
-	r->ctx = NULL;
-	visit_free(v);
-	return r;
-}
-
-/* Goes on when the provider's configuration is there. */
-static void wait_for_provider(struct visit *v, void (*go_on)(struct visit *v))
-{
-	v->go_on = go_on;
-	v->waiting = true;
-	if (!oidc_provider_fetch(v->o->provider))
-		page_sorry(visit_take(v), 502,
-		     "the login provider cannot be reached, try again in a few "
-		     "seconds");
-}
-
-static void on_provider(void *ctx, const char *why)
-{
-	struct oidc *o = ctx;
-	struct visit *v, *next;
-
-	if (why)
-		log_warn("oidc: %s", why);
-	for (v = o->visits; v; v = next) {
-		next = v->next;
-		if (!v->waiting)
-			continue;
-		v->waiting = false;
-		if (why)
-			page_sorry(visit_take(v), 502,
-			     "the login provider cannot be used: %s", why);
-		else
-			v->go_on(v);
-	}
-}
 
 /* ── to the provider ────────────────────────────────────────────────────── */
 
@@ -232,7 +54,7 @@ static void challenge(const char *verifier, char out[TOKEN_LEN + 1])
 static void redirect(struct oidc *o, struct http_request *r, const char *id)
 {
 	const struct oidc_endpoints *e = oidc_provider_get(o->provider);
-	struct login *l = login_new(o, id);
+	struct oidc_login *l = oidc_login_new(o, id);
 	struct text query = { 0 }, url = { 0 };
 	char code[TOKEN_LEN + 1], cookie[256];
 
@@ -260,34 +82,34 @@ static void redirect(struct oidc *o, struct http_request *r, const char *id)
 	text_clear(&url);
 }
 
-static void redirect_visit(struct visit *v)
+static void redirect_visit(struct oidc_visit *v)
 {
 	struct oidc *o = v->o;
 	char *id = v->id;
 
 	v->id = NULL;
-	redirect(o, visit_take(v), id);
+	redirect(o, oidc_visit_take(v), id);
 	free(id);
 }
 
 void oidc_login(struct oidc *o, struct http_request *r, const char *id)
 {
-	struct visit *v;
+	struct oidc_visit *v;
 
 	if (oidc_provider_get(o->provider)) {
 		redirect(o, r, id);
 		return;
 	}
-	v = visit_new(o, r);
+	v = oidc_visit_new(o, r);
 	if (!v)
 		return;
 	v->id = xstrdup(id);
-	wait_for_provider(v, redirect_visit);
+	oidc_visit_wait(v, redirect_visit);
 }
 
 /* ── back from the provider ─────────────────────────────────────────────── */
 
-static void admit(struct visit *v)
+static void admit(struct oidc_visit *v)
 {
 	struct json_object *claims = json_object_get(v->claims);
 	struct oidc *o = v->o;
@@ -302,7 +124,7 @@ static void admit(struct visit *v)
 		.display_name = oidc_claim(claims, "name"),
 	};
 	char *id = xstrdup(v->login->id);
-	struct http_request *r = visit_take(v);
+	struct http_request *r = oidc_visit_take(v);
 
 	if (no)
 		page_sorry(r, 403, "%s", no);
@@ -315,7 +137,7 @@ static void admit(struct visit *v)
 static void on_userinfo(void *ctx, int status, const char *body, size_t len,
 			const char *why)
 {
-	struct visit *v = ctx;
+	struct oidc_visit *v = ctx;
 	struct json_object *o;
 	const char *subject;
 
@@ -323,17 +145,17 @@ static void on_userinfo(void *ctx, int status, const char *body, size_t len,
 	o = status == 200 ? json_parse(body, len) : NULL;
 	if (!json_object_is_type(o, json_type_object)) {
 		json_object_put(o);
-		page_sorry(visit_take(v), 502,
-		     "the login provider says nothing about you: %s",
-		     status ? "a bad answer" : why);
+		page_sorry(oidc_visit_take(v), 502,
+			   "the login provider says nothing about you: %s",
+			   status ? "a bad answer" : why);
 		return;
 	}
 	/* 5.3.2: it may be about somebody else. */
 	subject = oidc_claim(o, "sub");
 	if (strcmp(subject, oidc_claim(v->claims, "sub")) != 0) {
 		json_object_put(o);
-		page_sorry(visit_take(v), 502,
-		     "the login provider mixes up two people");
+		page_sorry(oidc_visit_take(v), 502,
+			   "the login provider mixes up two people");
 		return;
 	}
 	oidc_claims_merge(v->claims, o);
@@ -341,7 +163,7 @@ static void on_userinfo(void *ctx, int status, const char *body, size_t len,
 	admit(v);
 }
 
-static void ask_userinfo(struct visit *v)
+static void ask_userinfo(struct oidc_visit *v)
 {
 	const struct oidc_endpoints *e = oidc_provider_get(v->o->provider);
 	struct fetch_request q = {
@@ -363,7 +185,7 @@ static void ask_userinfo(struct visit *v)
 	text_clear(&bearer);
 }
 
-static void verify(struct visit *v)
+static void verify(struct oidc_visit *v)
 {
 	const struct oidc_endpoints *e = oidc_provider_get(v->o->provider);
 	struct oidc_expect expect = {
@@ -380,9 +202,9 @@ static void verify(struct visit *v)
 	if (err == -ENOKEY && !v->refreshed) {
 		/* It may have new keys since. */
 		v->refreshed = true;
-		wait_for_provider(v, verify);
+		oidc_visit_wait(v, verify);
 	} else if (err) {
-		page_sorry(visit_take(v), 502, "%s", why);
+		page_sorry(oidc_visit_take(v), 502, "%s", why);
 	} else {
 		ask_userinfo(v);
 	}
@@ -404,28 +226,28 @@ static void on_token(void *ctx, int status, const char *body, size_t len,
 		     const char *why)
 {
 	struct json_object *o = status ? json_parse(body, len) : NULL;
-	struct visit *v = ctx;
+	struct oidc_visit *v = ctx;
 	char text[160];
 
 	v->fetch = NULL;
 	if (!json_object_is_type(o, json_type_object)) {
-		page_sorry(visit_take(v), 502,
-		     "the login provider does not give us a token: %s",
-		     status ? "a bad answer" : why);
+		page_sorry(oidc_visit_take(v), 502,
+			   "the login provider does not give us a token: %s",
+			   status ? "a bad answer" : why);
 	} else if (status != 200) {
 		snprintf(text, sizeof(text), "%s", oidc_claim(o, "error"));
-		page_sorry(visit_take(v), 502,
-		     "the login provider does not give us a token: %s (%s)",
-		     text, oidc_claim(o, "error_description"));
+		page_sorry(oidc_visit_take(v), 502,
+			   "the login provider does not give us a token: %s (%s)",
+			   text, oidc_claim(o, "error_description"));
 	} else {
 		v->id_token = member_token(o, "id_token");
 		v->access_token = member_token(o, "access_token");
 		if (v->id_token)
 			verify(v);
 		else
-			page_sorry(visit_take(v), 502,
-			     "the login provider gives no ID token: is the "
-			     "scope openid?");
+			page_sorry(oidc_visit_take(v), 502,
+				   "the login provider gives no ID token: is the "
+				   "scope openid?");
 	}
 	json_object_put(o);
 }
@@ -446,7 +268,7 @@ static void basic(const struct oidc *o, struct text *out)
 	sodium_bin2base64(b64, size, (uint8_t *)pair.s, pair.len,
 			  sodium_base64_VARIANT_ORIGINAL);
 	text_printf(out, "Basic %s", b64);
-	wipe_string(b64);
+	oidc_wipe(b64);
 	sodium_memzero(pair.s, pair.len);
 	text_clear(&pair);
 	sodium_memzero(secret, strlen(secret));
@@ -454,7 +276,7 @@ static void basic(const struct oidc *o, struct text *out)
 	curl_free(id);
 }
 
-static void ask_token(struct visit *v)
+static void ask_token(struct oidc_visit *v)
 {
 	const struct oidc_endpoints *e = oidc_provider_get(v->o->provider);
 	struct text form = { 0 }, authorization = { 0 };
@@ -488,7 +310,7 @@ static void ask_token(struct visit *v)
 }
 
 /* The login's own cookie is among those of the browser. */
-static bool has_cookie(const struct http_request *r, const struct login *l)
+static bool has_cookie(const struct http_request *r, const struct oidc_login *l)
 {
 	char want[sizeof(COOKIE) + COOKIE_STATE + 1 + TOKEN_LEN + 1];
 	const char *p = r->cookie, *end;
@@ -511,37 +333,37 @@ void oidc_callback(struct oidc *o, struct http_request *r)
 	char *code = http_param(r->query, "code");
 	char *error = http_param(r->query, "error");
 	char *what = http_param(r->query, "error_description");
-	struct login *l = NULL;
-	struct visit *v;
+	struct oidc_login *l = NULL;
+	struct oidc_visit *v;
 
-	prune(o);
+	oidc_logins_prune(o);
 	if (state)
 		HASH_FIND_STR(o->logins, state, l);
 	if (!l) {
 		page_sorry(r, 400, "it is unknown, used or older than %d minutes: "
-			     "open the address that the node shows again",
-		     OIDC_LOGIN_S / 60);
+			   "open the address that the node shows again",
+			   OIDC_LOGIN_S / 60);
 	} else if (!has_cookie(r, l)) {
 		page_sorry(r, 403, "it began in another browser, or this one keeps "
-			     "no cookies");
+			   "no cookies");
 	} else {
 		HASH_DEL(o->logins, l); /* one use */
 		if (!code || strlen(code) > CODE_MAX) {
 			page_sorry(r, 403, "the login provider says: %s%s%s",
-			     error ? error : "nothing", what ? ": " : "",
-			     what ? what : "");
-			login_free(l);
-		} else if ((v = visit_new(o, r))) {
+				   error ? error : "nothing", what ? ": " : "",
+				   what ? what : "");
+			oidc_login_free(l);
+		} else if ((v = oidc_visit_new(o, r))) {
 			v->login = l;
 			v->code = code;
 			code = NULL;
 			ask_token(v);
 		} else {
-			login_free(l);
+			oidc_login_free(l);
 		}
 	}
 	free(state);
-	wipe_string(code);
+	oidc_wipe(code);
 	free(error);
 	free(what);
 }
@@ -603,27 +425,27 @@ struct oidc *oidc_new(struct event_base *base, const struct oidc_config *c,
 	o->ctx = ctx;
 	o->fetcher = fetcher_new(base, CONNECTIONS);
 	o->provider = oidc_provider_new(o->fetcher, o->issuer, o->ca_file,
-					on_provider, o);
+					oidc_visits_go_on, o);
 	return o;
 }
 
 void oidc_free(struct oidc *o)
 {
-	struct login *l, *tmp;
+	struct oidc_login *l, *tmp;
 
 	if (!o)
 		return;
 	while (o->visits)
-		visit_free(o->visits);
+		oidc_visit_free(o->visits);
 	HASH_ITER(hh, o->logins, l, tmp) {
 		HASH_DEL(o->logins, l);
-		login_free(l);
+		oidc_login_free(l);
 	}
 	oidc_provider_free(o->provider);
 	fetcher_free(o->fetcher);
 	free(o->issuer);
 	free(o->client_id);
-	wipe_string(o->client_secret);
+	oidc_wipe(o->client_secret);
 	free(o->redirect_url);
 	free(o->scope);
 	free(o->allowed_domains);
