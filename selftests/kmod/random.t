@@ -5,6 +5,9 @@
 # written, with real packets both ways through WireGuard. $TEST_SEED repeats
 # a run.
 #
+# The outward packets are those of a packet socket, which POST_ROUTING, all that
+# kernels before 5.16 have for us, never sees: inward only there.
+#
 #   namespace a: wg0 with the module ---- namespace b: plain wg0
 import errno
 import os
@@ -13,6 +16,7 @@ from craft import question
 from tailrace import *
 
 POLICIES, PACKETS = 60, 100
+OUTWARD = tuple(map(int, os.uname().release.split('.')[:2])) >= (5, 16)
 
 netns('a', 'b')
 sh('''
@@ -107,8 +111,8 @@ class Batch:
 
 seed = os.environ.get('TEST_SEED', str(int(time.time())))
 print('# TEST_SEED=%s' % seed)
-play = sh('%s %s %d %d' % (
-    os.path.join(BUILD, 'scenario'), seed, POLICIES, PACKETS))
+play = sh('%s %s %d %d %s' % (os.path.join(BUILD, 'scenario'), seed, POLICIES,
+                             PACKETS, '' if OUTWARD else 'in'))
 batch, commits = Batch(), 0
 for line in play.splitlines():
     step, *rest = line.split()
@@ -141,5 +145,8 @@ drops = m.stats('wg0').array('STATS_DROP')
 print('# accepted in %d, out %d, dropped %r, %d flow hits' % (
     m.stat('wg0', 'FILTER_IN'), m.stat('wg0', 'FILTER_OUT'), drops,
     m.stat('wg0', 'FLOW_HITS')))
-ok(all(drops[:C['TAILRACE_DROP_DISCO_INSIDE']]), 'every reason was met')
+reasons = drops[:C['TAILRACE_DROP_DISCO_INSIDE']]
+if not OUTWARD:
+    del reasons[C['TAILRACE_DROP_TSMP_OUT']]
+ok(all(reasons), 'every reason was met')
 done()

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * scenario SEED POLICIES PACKETS: writes a play for random.t. One step a line,
- * bytes in hex:
+ * scenario SEED POLICIES PACKETS [in]: writes a play for random.t, with packets
+ * both ways or inward only. One step a line, bytes in hex:
  *
  *   unpeer ID             POLICY_..., PEER_... as attributes without the device
  *   peer ATTRIBUTES
@@ -132,15 +132,16 @@ static bool passes_wireguard(const uint8_t *b, size_t len)
 	return false;
 }
 
-/* Packets until @n have been written; runs of one direction. */
-static void print_packets(struct oracle *o, struct world *w, unsigned int n)
+/* Packets until @n have been written; @both: runs of one direction. */
+static void print_packets(struct oracle *o, struct world *w, unsigned int n,
+			  bool both)
 {
 	uint8_t b[WORLD_MAX_PACKET];
 	bool in = true;
 	size_t len;
 
 	while (n) {
-		if (world_chance(15))
+		if (both && world_chance(15))
 			in = !in;
 		if (world_chance(1))
 			print_peers(o, w);
@@ -159,17 +160,18 @@ int main(int argc, char **argv)
 {
 	static struct world worlds[2];
 	struct oracle o;
+	bool both = argc == 4;
 	int i, n;
 
-	if (argc != 4) {
-		fprintf(stderr, "usage: scenario SEED POLICIES PACKETS\n");
+	if (!both && (argc != 5 || strcmp(argv[4], "in"))) {
+		fprintf(stderr, "usage: scenario SEED POLICIES PACKETS [in]\n");
 		return 2;
 	}
 	world_seed(strtoull(argv[1], NULL, 0));
 	n = atoi(argv[2]);
 	oracle_init(&o);
 	print_peers(&o, &worlds[1]);
-	print_packets(&o, &worlds[1], 20);
+	print_packets(&o, &worlds[1], 20, both);
 	for (i = 0; i < n; i++) {
 		struct world *w = &worlds[i % 2];
 
@@ -177,7 +179,7 @@ int main(int argc, char **argv)
 		print_policy(&w->policy);
 		oracle_commit(&o, &w->policy);
 		print_peers(&o, w);
-		print_packets(&o, w, atoi(argv[3]));
+		print_packets(&o, w, atoi(argv[3]), both);
 	}
 	oracle_uninit(&o);
 	return 0;
