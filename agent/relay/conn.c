@@ -347,12 +347,14 @@ static size_t request(struct relayd_conn *c, const uint8_t *data, size_t n)
 {
 	struct relayd_http_answer a;
 	struct http_req r;
-	const char *why = "the request's head is too long";
+	const char *why;
 	ssize_t len = http_req_parse((const char *)data, n, &r, &why);
 
 	if (!len && n <= RELAYD_HTTP_HEAD_MAX)
 		return 0;
 	if (len <= 0) {
+		if (!len || len == -E2BIG)
+			why = "the request's head is too long";
 		relayd_count(&c->worker->stats, RELAYD_HTTP_BAD, 1);
 		blame(c, why);
 		relayd_http_error(len == -EBADMSG   ? 400 :
