@@ -101,7 +101,8 @@ $B/interop/%: selftests/interop/%.c $(wildcard selftests/unit/*.h) \
 # the kernel's headers.
 SHIM_HEADERS := $(patsubst %,$B/shim/%.h,net/ipv6 crypto/poly1305 \
 	crypto/utils $(addprefix linux/,\
-	bitmap bitops cache compiler jhash jiffies list log2 math64 mm mutex netlink percpu rcupdate \
+	bitmap bitops cache compiler jhash jiffies list log2 math64 mm mutex netlink percpu \
+	prefetch rcupdate \
 	rhashtable sched seqlock siphash skbuff slab sort spinlock \
 	u64_stats_sync xarray))
 SHIM_SRCS := $(addprefix kmod/,packet.c interval.c ruleset.c classify.c \

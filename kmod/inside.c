@@ -39,8 +39,8 @@ unsigned int tr_inside_in(void *priv, struct sk_buff *skb,
 			  const struct nf_hook_state *state)
 {
 	struct tr_device *tdev = priv;
-	struct tr_result res;
-	struct tr_packet pkt;
+	struct tr_result res __uninitialized;
+	struct tr_packet pkt __uninitialized;
 
 	tr_packet_parse(skb, &pkt);
 	if (tr_filter_in(&tdev->filter, &tdev->peers, &pkt, &res)) {
@@ -75,8 +75,8 @@ unsigned int tr_inside_out(void *priv, struct sk_buff *skb,
 			   const struct nf_hook_state *state)
 {
 	struct tr_device *tdev = priv;
-	struct tr_result res;
-	struct tr_packet pkt;
+	struct tr_result res __uninitialized;
+	struct tr_packet pkt __uninitialized;
 
 	tr_packet_parse(skb, &pkt);
 	if (tr_filter_out(&tdev->filter, &tdev->peers, &pkt, &res) &&

@@ -257,8 +257,21 @@ void tr_packet_parse(const struct sk_buff *skb, struct tr_packet *pkt)
 	const u8 *version;
 	u8 buf;
 
-	*pkt = (struct tr_packet){ .proto = TR_PROTO_UNKNOWN, .skb = skb };
+	/* One by one: of a whole struct the compiler makes "rep stos". */
+	pkt->family = 0;
+	pkt->proto = TR_PROTO_UNKNOWN;
+	pkt->tcp_flags = 0;
+	pkt->icmp_reply = false;
+	pkt->question = false;
+	pkt->fragmented = false;
+	pkt->sport = 0;
+	pkt->dport = 0;
 	pkt->len = skb->len - off;
+	pkt->l4_off = 0;
+	pkt->l4_len = 0;
+	pkt->src = (struct in6_addr){};
+	pkt->dst = (struct in6_addr){};
+	pkt->skb = skb;
 	version = skb_header_pointer(skb, off, 1, &buf);
 	if (!version)
 		return;

@@ -7,6 +7,7 @@
 #ifndef _TR_COMPAT_H
 #define _TR_COMPAT_H
 
+#include <linux/compiler.h>
 #include <linux/version.h>
 #include <linux/kconfig.h>
 #include <linux/types.h>
@@ -19,6 +20,15 @@
 /* 5.16, and a configuration without it since. */
 #ifdef CONFIG_NETFILTER_EGRESS
 #define TR_HAVE_NETDEV_EGRESS 1
+#endif
+
+/* 6.18. Spares what is filled in whole the zeroes of CONFIG_INIT_STACK_*. */
+#ifndef __uninitialized
+#if __has_attribute(__uninitialized__)
+#define __uninitialized __attribute__((__uninitialized__))
+#else
+#define __uninitialized
+#endif
 #endif
 
 #endif

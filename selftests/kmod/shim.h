@@ -54,7 +54,11 @@ typedef __u64 u64;
 #define smp_load_acquire(p) __atomic_load_n(p, __ATOMIC_ACQUIRE)
 #define smp_store_release(p, v) __atomic_store_n(p, v, __ATOMIC_RELEASE)
 #define xchg(p, v) __atomic_exchange_n(p, v, __ATOMIC_SEQ_CST)
+#define prefetch(p) __builtin_prefetch(p)
+#define prefetchw(p) __builtin_prefetch(p, 1)
 #define cond_resched() ((void)0)
+#define __uninitialized
+#define noinline __attribute__((noinline))
 #define __maybe_unused __attribute__((unused))
 #define __must_check __attribute__((warn_unused_result))
 #define rol32(x, n) ((x) << (n) | (x) >> (32 - (n)))
@@ -167,6 +171,7 @@ typedef struct {
 } hsiphash_key_t;
 
 u32 hsiphash(const void *p, size_t n, const hsiphash_key_t *key);
+u32 hsiphash_4u32(u32 a, u32 b, u32 c, u32 d, const hsiphash_key_t *key);
 u32 jhash2(const u32 *p, u32 n, u32 seed);
 
 static inline void get_random_bytes(void *p, size_t n)
