@@ -154,10 +154,19 @@ void tr_filter_set_strict(struct tr_filter *filter, bool strict)
 static enum tr_flow_kind find(struct tr_flow_table *table,
 			      const struct tr_packet *pkt,
 			      const struct tr_flow_key *key,
-			      const struct tr_flow_era *era, u32 *rule)
+			      const struct tr_flow_era *era,
+			      struct tr_flow_found *found)
 {
-	return pkt->question ? tr_flow_peek(table, key, era, rule) :
-			       tr_flow_find(table, key, era, rule);
+	return pkt->question ? tr_flow_peek(table, key, era, found) :
+			       tr_flow_find(table, key, era, found);
+}
+
+static void vouch(struct tr_flow_table *table, const struct tr_packet *pkt,
+		  const struct tr_flow_key *key, const struct tr_flow_era *era,
+		  const struct tr_peer *peer, bool in)
+{
+	if (!pkt->question)
+		tr_flow_vouch(table, key, era, peer ? peer->id : 0, in);
 }
 
 /* Return: bits TR_RESULT_FLOW_*. */
@@ -169,6 +178,20 @@ static u8 enter(struct tr_flow_table *table, const struct tr_packet *pkt,
 		return 0;
 	return tr_judge_flow_flags(
 		tr_flow_add(table, key, era, kind, rule, peer ? peer->id : 0));
+}
+
+/* Whose packets ask the flow table first. */
+static bool has_flow(const struct tr_packet *pkt)
+{
+	switch (pkt->proto) {
+	case TR_PROTO_UNKNOWN:
+	case TR_PROTO_FRAGMENT:
+	case TR_PROTO_TSMP:
+	/* The first packet of a TCP connection is also the last to ask. */
+	case IPPROTO_TCP:
+		return false;
+	}
+	return !pkt->icmp_reply;
 }
 
 /* What passes without any rule but is not in a flow table either. */
@@ -185,12 +208,12 @@ static bool jailed_in(struct tr_filter *filter, const struct tr_packet *pkt,
 		      struct tr_result *res)
 {
 	const struct tr_flow_era era = { .epoch = TR_JAIL_EPOCH };
+	struct tr_flow_found found;
 	struct tr_flow_key key;
-	u32 rule;
 
 	if (tr_judge_has_replies(pkt)) {
 		tr_judge_key(pkt, &key);
-		if (find(filter->jail, pkt, &key, &era, &rule)) {
+		if (find(filter->jail, pkt, &key, &era, &found)) {
 			res->flow = TR_RESULT_FLOW_HIT;
 			return tr_judge_pass(res, TAILRACE_CAUSE_REPLY);
 		}
@@ -222,58 +245,80 @@ bool tr_judge_match(const struct tr_policy *policy, struct tr_peers *peers,
 	return true;
 }
 
-static bool rules_in(struct tr_filter *filter, const struct tr_policy *policy,
-		     struct tr_peers *peers, u32 peers_generation,
-		     const struct tr_packet *pkt, struct tr_result *res)
+static bool pass_known(struct tr_filter *filter, enum tr_flow_kind kind,
+		       const struct tr_flow_found *found,
+		       struct tr_result *res)
 {
-	const struct tr_flow_era era = {
-		.epoch = policy->flow_epoch,
-		.verdict = (u64)policy->generation << 32 | peers_generation,
-	};
-	struct tr_flow_table *flows = rcu_dereference(filter->flows);
-	struct tr_flow_key key;
-
-	/* The first packet of a TCP connection is also the last to ask. */
-	if (pkt->proto != IPPROTO_TCP) {
-		tr_judge_key(pkt, &key);
-		switch (find(flows, pkt, &key, &era, &res->slot)) {
-		case TR_FLOW_VERDICT:
-			res->flow = TR_RESULT_FLOW_HIT;
-			return tr_judge_pass_by_rule(filter, res,
-						     TAILRACE_CAUSE_CACHE);
-		case TR_FLOW_REPLY:
-			res->flow = TR_RESULT_FLOW_HIT;
-			return tr_judge_pass(res, TAILRACE_CAUSE_REPLY);
-		case TR_FLOW_FREE:
-		case TR_FLOW_STALE:
-		case TR_FLOW_FRAGMENT:
-			break;
-		}
-	}
-	if (!tr_judge_match(policy, peers, pkt, &res->slot))
-		return tr_judge_drop_by_rule(policy, res);
-	if (pkt->proto != IPPROTO_TCP)
-		res->flow = enter(flows, pkt, &key, &era, TR_FLOW_VERDICT,
-				  res->slot, res->peer);
-	return tr_judge_pass_by_rule(filter, res, TAILRACE_CAUSE_RULE);
+	res->flow = TR_RESULT_FLOW_HIT;
+	if (kind == TR_FLOW_REPLY)
+		return tr_judge_pass(res, TAILRACE_CAUSE_REPLY);
+	res->slot = found->rule;
+	return tr_judge_pass_by_rule(filter, res, TAILRACE_CAUSE_CACHE);
 }
 
-/* What a packet is judged by when it is strict. */
-static struct tr_judge strict_judge(struct tr_filter *filter,
-				    const struct tr_policy *policy,
-				    struct tr_peers *peers,
-				    u32 peers_generation, u32 strict)
+/* What a packet is judged by. */
+static void judge_of(struct tr_judge *j, struct tr_filter *filter,
+		     const struct tr_policy *policy, struct tr_peers *peers,
+		     u32 peers_generation)
 {
-	return (struct tr_judge){
-		.filter = filter,
-		.policy = policy,
-		.peers = peers,
-		.flows = rcu_dereference(filter->flows),
-		.era = { .epoch = policy->flow_epoch,
-			 .strict = strict,
-			 .verdict = (u64)policy->generation << 32 |
-				    peers_generation },
-	};
+	j->filter = filter;
+	j->policy = policy;
+	j->peers = peers;
+	j->flows = rcu_dereference(filter->flows);
+	j->era.epoch = policy->flow_epoch;
+	j->era.strict = READ_ONCE(filter->strict);
+	j->era.verdict = (u64)policy->generation << 32 | peers_generation;
+}
+
+/* Whether it lets nothing pass. */
+static bool is_shut(const struct tr_filter *filter,
+		    const struct tr_policy *policy, struct tr_result *res)
+{
+	if (!policy)
+		tr_judge_drop(res, TAILRACE_DROP_NO_POLICY);
+	else if (READ_ONCE(filter->expired))
+		tr_judge_drop(res, TAILRACE_DROP_EXPIRED);
+	else
+		return false;
+	return true;
+}
+
+static struct tr_peer *route(struct tr_peers *peers,
+			     const struct tr_packet *pkt,
+			     const struct in6_addr *addr)
+{
+	return pkt->family ? tr_peers_route(peers, pkt->family, addr) : NULL;
+}
+
+/*
+ * What the flow table alone cannot decide. @key unless it is not asked, and
+ * then @kind is TR_FLOW_FREE. Apart for the sake of the other packets' stack.
+ */
+static noinline bool judge_in(const struct tr_judge *j,
+			      const struct tr_packet *pkt,
+			      const struct tr_flow_key *key,
+			      enum tr_flow_kind kind,
+			      const struct tr_flow_found *found,
+			      struct tr_result *res)
+{
+	if (tr_judge_pre(pkt, res))
+		return res->accept;
+	if (!tr_classifier_is_local(&j->policy->classifier, pkt))
+		return tr_judge_drop(res, TAILRACE_DROP_NOT_LOCAL);
+	if (is_stateless(pkt))
+		return tr_judge_pass(res, TAILRACE_CAUSE_STATELESS);
+	if (res->peer && tr_peer_is_jailed(res->peer))
+		return jailed_in(j->filter, pkt, res);
+	if (kind == TR_FLOW_REPLY) {
+		vouch(j->flows, pkt, key, &j->era, res->peer, true);
+		return pass_known(j->filter, kind, found, res);
+	}
+	if (!tr_judge_match(j->policy, j->peers, pkt, &res->slot))
+		return tr_judge_drop_by_rule(j->policy, res);
+	if (has_flow(pkt))
+		res->flow = enter(j->flows, pkt, key, &j->era, TR_FLOW_VERDICT,
+				  res->slot, res->peer);
+	return tr_judge_pass_by_rule(j->filter, res, TAILRACE_CAUSE_RULE);
 }
 
 bool tr_filter_in(struct tr_filter *filter, struct tr_peers *peers,
@@ -282,77 +327,102 @@ bool tr_filter_in(struct tr_filter *filter, struct tr_peers *peers,
 	const struct tr_policy *policy = rcu_dereference(filter->policy);
 	/* Before any look at the peers: they may be newer than it, not older. */
 	u32 peers_generation = tr_peers_generation(peers);
-	struct tr_judge judge;
-	u32 strict;
+	enum tr_flow_kind kind = TR_FLOW_FREE;
+	struct tr_flow_found found __uninitialized;
+	struct tr_flow_key key __uninitialized;
+	struct tr_judge j __uninitialized;
 
 	*res = (struct tr_result){};
-	if (pkt->family)
-		res->peer = tr_peers_route(peers, pkt->family, &pkt->src);
-	if (!policy)
-		return tr_judge_drop(res, TAILRACE_DROP_NO_POLICY);
-	res->generation = policy->generation;
-	if (READ_ONCE(filter->expired))
-		return tr_judge_drop(res, TAILRACE_DROP_EXPIRED);
-	strict = READ_ONCE(filter->strict);
-	if (unlikely(strict)) {
-		judge = strict_judge(filter, policy, peers, peers_generation,
-				     strict);
-		return tr_strict_in(&judge, pkt, res);
+	if (policy)
+		res->generation = policy->generation;
+	if (is_shut(filter, policy, res)) {
+		res->peer = route(peers, pkt, &pkt->src);
+		return false;
 	}
+	judge_of(&j, filter, policy, peers, peers_generation);
+	if (unlikely(j.era.strict)) {
+		res->peer = route(peers, pkt, &pkt->src);
+		return tr_strict_in(&j, pkt, res);
+	}
+	if (has_flow(pkt)) {
+		tr_judge_key(pkt, &key);
+		kind = find(j.flows, pkt, &key, &j.era, &found);
+		/* Nothing that was looked at then has changed. */
+		if (found.vouched) {
+			res->peer = tr_peers_get(peers, found.peer);
+			return pass_known(filter, kind, &found, res);
+		}
+	}
+	res->peer = route(peers, pkt, &pkt->src);
+	return judge_in(&j, pkt, &key, kind, &found, res);
+}
+
+static noinline bool judge_out(const struct tr_judge *j,
+			       const struct tr_packet *pkt,
+			       const struct tr_flow_key *key,
+			       enum tr_flow_kind kind, struct tr_result *res)
+{
+	const struct tr_flow_era jail_era = { .epoch = TR_JAIL_EPOCH };
+	struct tr_flow_found found;
+
 	if (tr_judge_pre(pkt, res))
 		return res->accept;
-	if (!tr_classifier_is_local(&policy->classifier, pkt))
-		return tr_judge_drop(res, TAILRACE_DROP_NOT_LOCAL);
-	if (is_stateless(pkt))
-		return tr_judge_pass(res, TAILRACE_CAUSE_STATELESS);
-	if (res->peer && tr_peer_is_jailed(res->peer))
-		return jailed_in(filter, pkt, res);
-	return rules_in(filter, policy, peers, peers_generation, pkt, res);
+	if (!tr_judge_has_replies(pkt))
+		return tr_judge_pass(res, TAILRACE_CAUSE_OUTBOUND);
+
+	if (res->peer && tr_peer_is_jailed(res->peer)) {
+		if (find(j->filter->jail, pkt, key, &jail_era, &found))
+			res->flow = TR_RESULT_FLOW_HIT;
+		else
+			res->flow = enter(j->filter->jail, pkt, key, &jail_era,
+					  TR_FLOW_REPLY, 0, res->peer);
+	} else if (kind == TR_FLOW_REPLY) {
+		res->flow = TR_RESULT_FLOW_HIT;
+		vouch(j->flows, pkt, key, &j->era, res->peer, false);
+	} else {
+		res->flow = enter(j->flows, pkt, key, &j->era, TR_FLOW_REPLY,
+				  0, res->peer);
+	}
+	return tr_judge_pass(res, TAILRACE_CAUSE_OUTBOUND);
 }
 
 bool tr_filter_out(struct tr_filter *filter, struct tr_peers *peers,
 		   const struct tr_packet *pkt, struct tr_result *res)
 {
 	const struct tr_policy *policy = rcu_dereference(filter->policy);
-	struct tr_flow_era era = { .epoch = TR_JAIL_EPOCH };
-	struct tr_flow_table *table = filter->jail;
 	u32 peers_generation = tr_peers_generation(peers);
-	struct tr_judge judge;
-	struct tr_flow_key key;
-	u32 rule, strict;
+	enum tr_flow_kind kind = TR_FLOW_FREE;
+	struct tr_flow_found found __uninitialized;
+	struct tr_flow_key key __uninitialized;
+	struct tr_judge j __uninitialized;
 
 	*res = (struct tr_result){};
-	if (pkt->family)
-		res->peer = tr_peers_route(peers, pkt->family, &pkt->dst);
-	if (!policy)
-		return tr_judge_drop(res, TAILRACE_DROP_NO_POLICY);
-	res->generation = policy->generation;
-	if (READ_ONCE(filter->expired))
-		return tr_judge_drop(res, TAILRACE_DROP_EXPIRED);
-	if (pkt->proto == TR_PROTO_TSMP)
+	if (policy)
+		res->generation = policy->generation;
+	if (is_shut(filter, policy, res)) {
+		res->peer = route(peers, pkt, &pkt->dst);
+		return false;
+	}
+	if (pkt->proto == TR_PROTO_TSMP) {
+		res->peer = route(peers, pkt, &pkt->dst);
 		return tr_judge_drop(res, TAILRACE_DROP_TSMP_OUT);
-	strict = READ_ONCE(filter->strict);
-	if (unlikely(strict)) {
-		judge = strict_judge(filter, policy, peers, peers_generation,
-				     strict);
-		return tr_strict_out(&judge, pkt, res);
 	}
-	if (tr_judge_pre(pkt, res))
-		return res->accept;
-	if (!tr_judge_has_replies(pkt))
-		return tr_judge_pass(res, TAILRACE_CAUSE_OUTBOUND);
-
-	if (!res->peer || !tr_peer_is_jailed(res->peer)) {
-		table = rcu_dereference(filter->flows);
-		era.epoch = policy->flow_epoch;
+	judge_of(&j, filter, policy, peers, peers_generation);
+	if (unlikely(j.era.strict)) {
+		res->peer = route(peers, pkt, &pkt->dst);
+		return tr_strict_out(&j, pkt, res);
 	}
-	tr_judge_reversed_key(pkt, &key);
-	if (find(table, pkt, &key, &era, &rule) == TR_FLOW_REPLY)
-		res->flow = TR_RESULT_FLOW_HIT;
-	else
-		res->flow = enter(table, pkt, &key, &era, TR_FLOW_REPLY, 0,
-				  res->peer);
-	return tr_judge_pass(res, TAILRACE_CAUSE_OUTBOUND);
+	if (tr_judge_has_replies(pkt)) {
+		tr_judge_reversed_key(pkt, &key);
+		kind = find(j.flows, pkt, &key, &j.era, &found);
+		if (kind == TR_FLOW_REPLY && found.peer_holds) {
+			res->peer = tr_peers_get(peers, found.peer);
+			res->flow = TR_RESULT_FLOW_HIT;
+			return tr_judge_pass(res, TAILRACE_CAUSE_OUTBOUND);
+		}
+	}
+	res->peer = route(peers, pkt, &pkt->dst);
+	return judge_out(&j, pkt, &key, kind, res);
 }
 
 u32 tr_filter_flows(struct tr_filter *filter)

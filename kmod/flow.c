@@ -8,6 +8,7 @@
 #include <linux/log2.h>
 #include <linux/math64.h>
 #include <linux/mm.h>
+#include <linux/prefetch.h>
 #include <linux/random.h>
 #include <linux/sched.h>
 #include <linux/seqlock.h>
@@ -23,10 +24,12 @@
 
 /* Bits of flow.state besides TR_FLOW_TCP_*. */
 #define BY_PEER 0x80 /* a reply flow that the peer began */
+#define VOUCHED 0x40 /* see tr_flow_vouch() */
 
 /*
- * @value is the era of a verdict. @epoch is that of strictness in TCP flows
- * and fragments. @confirmed has no lock: there was another packet.
+ * @value is the era of a verdict, and of what else is remembered of a flow.
+ * @epoch is that of strictness in TCP flows and fragments. @confirmed has no
+ * lock: there was another packet.
  */
 struct flow {
 	struct tr_flow_key key;
@@ -64,10 +67,10 @@ struct tr_flow_table {
 	struct flow (*flow)[WAYS];
 };
 
-/* Where a flow was found. */
+/* Where a flow was found, or if nowhere, was looked for last. */
 struct spot {
 	struct bucket *bucket;
-	struct flow *flow;
+	struct flow *flow; /* of the bucket */
 	int way;
 };
 
@@ -113,11 +116,24 @@ u32 tr_flow_now(void)
 	return div_u64(get_jiffies_64(), HZ);
 }
 
+/* IPv4 costs two thirds of IPv6. Keys of both may collide like others. */
 static u32 hash_key(const struct tr_flow_table *table,
 		    const struct tr_flow_key *key)
 {
 	BUILD_BUG_ON(sizeof(*key) != 40);
+	if (key->family == AF_INET)
+		return hsiphash_4u32(be32_to_cpu(key->src.s6_addr32[3]),
+				     be32_to_cpu(key->dst.s6_addr32[3]),
+				     (u32)key->sport << 16 | key->dport,
+				     key->proto, &table->secret);
 	return hsiphash(key, sizeof(*key), &table->secret);
+}
+
+static bool same_key(const struct tr_flow_key *a, const struct tr_flow_key *b)
+{
+	return !((a->word[0] ^ b->word[0]) | (a->word[1] ^ b->word[1]) |
+		 (a->word[2] ^ b->word[2]) | (a->word[3] ^ b->word[3]) |
+		 (a->word[4] ^ b->word[4]));
 }
 
 /* Mostly of other bits than those that choose the bucket, never 0. */
@@ -204,7 +220,7 @@ look_up_here(struct tr_flow_table *table, const struct tr_flow_key *key,
 		for (i = 0; i < WAYS; i++) {
 			if (READ_ONCE(b->tag[i]) != tag)
 				continue;
-			if (memcmp(&flow[i].key, key, sizeof(*key)))
+			if (!same_key(&flow[i].key, key))
 				continue;
 			if (strict)
 				kind = strict_kind(&flow[i],
@@ -213,16 +229,19 @@ look_up_here(struct tr_flow_table *table, const struct tr_flow_key *key,
 			else if (lives(&flow[i], era))
 				kind = flow[i].kind;
 			found->rule = flow[i].rule;
+			found->value = flow[i].value;
 			if (strict)
-				found->value = flow[i].value;
+				break;
+			found->peer = flow[i].peer;
+			found->vouched = flow[i].kind == TR_FLOW_VERDICT ||
+					 READ_ONCE(flow[i].state) & VOUCHED;
 			break;
 		}
 	} while (read_seqcount_retry(&b->seq, seq));
-	*at = (struct spot){ b, &flow[i], i };
+	*at = (struct spot){ b, flow, i };
 	return kind;
 }
 
-/* @at is valid unless there is no flow. */
 static __always_inline enum tr_flow_kind
 look_up(struct tr_flow_table *table, const struct tr_flow_key *key,
 	const struct tr_flow_era *era, bool strict, u32 now,
@@ -252,38 +271,67 @@ static void touch(const struct spot *at, u32 now, bool confirm)
 		return;
 	WRITE_ONCE(*used, now);
 	if (confirm)
-		WRITE_ONCE(at->flow->confirmed, 1);
+		WRITE_ONCE(at->flow[at->way].confirmed, 1);
 }
 
-enum tr_flow_kind tr_flow_find(struct tr_flow_table *table,
-			       const struct tr_flow_key *key,
-			       const struct tr_flow_era *era, u32 *rule)
+/*
+ * The slot that nobody uses or has used for the longest time. That one is mostly
+ * dead in a table that has been in use for long: one flow read of eight.
+ */
+static int idlest_slot(const struct bucket *b, u32 now)
 {
-	struct tr_flow_found found;
+	u32 longest = 0;
+	int i, slot = 0;
+
+	for (i = 0; i < WAYS; i++) {
+		u32 idle = now - READ_ONCE(b->used[i]);
+
+		if (!b->tag[i])
+			return i;
+		if (idle > longest) {
+			longest = idle;
+			slot = i;
+		}
+	}
+	return slot;
+}
+
+/* When not strict. */
+static __always_inline enum tr_flow_kind
+find(struct tr_flow_table *table, const struct tr_flow_key *key,
+     const struct tr_flow_era *era, bool use, struct tr_flow_found *found)
+{
 	u32 now = tr_flow_now();
 	enum tr_flow_kind kind;
 	struct spot at;
 
-	kind = look_up(table, key, era, false, now, &found, &at);
-	if (kind != TR_FLOW_FREE) {
-		*rule = found.rule;
+	*found = (struct tr_flow_found){};
+	kind = look_up(table, key, era, false, now, found, &at);
+	found->peer_holds = kind != TR_FLOW_FREE && era->verdict &&
+			    found->value == era->verdict;
+	found->vouched &= found->peer_holds;
+	if (kind != TR_FLOW_FREE && use)
 		touch(&at, now, true);
-	}
+	/* Who asks may want to enter it, having asked the rules meanwhile. */
+	if (kind == TR_FLOW_FREE && use)
+		prefetchw(&at.flow[idlest_slot(at.bucket, now)]);
 	return kind;
+}
+
+enum tr_flow_kind tr_flow_find(struct tr_flow_table *table,
+			       const struct tr_flow_key *key,
+			       const struct tr_flow_era *era,
+			       struct tr_flow_found *found)
+{
+	return find(table, key, era, true, found);
 }
 
 enum tr_flow_kind tr_flow_peek(struct tr_flow_table *table,
 			       const struct tr_flow_key *key,
-			       const struct tr_flow_era *era, u32 *rule)
+			       const struct tr_flow_era *era,
+			       struct tr_flow_found *found)
 {
-	struct tr_flow_found found;
-	enum tr_flow_kind kind;
-	struct spot at;
-
-	kind = look_up(table, key, era, false, 0, &found, &at);
-	if (kind != TR_FLOW_FREE)
-		*rule = found.rule;
-	return kind;
+	return find(table, key, era, false, found);
 }
 
 enum tr_flow_kind tr_flow_track(struct tr_flow_table *table,
@@ -362,11 +410,12 @@ static int choose_slot(struct bucket *b, const struct flow *flow,
 	bool mine = false;
 
 	*evicted = false;
+	i = idlest_slot(b, now);
+	if (!b->tag[i] || is_dead(&flow[i], now - READ_ONCE(b->used[i]), era))
+		return i;
 	for (i = 0; i < WAYS; i++) {
 		u32 idle = now - READ_ONCE(b->used[i]);
 
-		if (!b->tag[i])
-			return i;
 		if (is_dead(&flow[i], idle, era) &&
 		    (victim < 0 || idle > longest)) {
 			victim = i;
@@ -400,7 +449,7 @@ static int slot_of(const struct bucket *b, const struct flow *flow, u16 tag,
 	int i;
 
 	for (i = 0; i < WAYS; i++)
-		if (b->tag[i] == tag && !memcmp(&flow[i].key, key, sizeof(*key)))
+		if (b->tag[i] == tag && same_key(&flow[i].key, key))
 			return i;
 	return -1;
 }
@@ -497,6 +546,30 @@ enum tr_flow_added tr_flow_add(struct tr_flow_table *table,
 out:
 	spin_unlock_bh(&b->lock);
 	return ret;
+}
+
+void tr_flow_vouch(struct tr_flow_table *table, const struct tr_flow_key *key,
+		   const struct tr_flow_era *era, u32 peer, bool in)
+{
+	u32 hash = hash_key(table, key);
+	struct bucket *b = &table->bucket[hash & table->mask];
+	struct flow *flow = table->flow[hash & table->mask];
+	int i;
+
+	fetch(table, key, era);
+	spin_lock_bh(&b->lock);
+	i = slot_of(b, flow, tag_of(hash), key);
+	if (i >= 0 && flow[i].kind == TR_FLOW_REPLY) {
+		write_seqcount_begin(&b->seq);
+		if (in)
+			flow[i].state |= VOUCHED;
+		else if (flow[i].value != era->verdict)
+			flow[i].state &= ~VOUCHED;
+		flow[i].value = era->verdict;
+		flow[i].peer = peer;
+		write_seqcount_end(&b->seq);
+	}
+	spin_unlock_bh(&b->lock);
 }
 
 enum tr_flow_added tr_flow_open(struct tr_flow_table *table,

@@ -31,13 +31,18 @@ struct tr_flow_table;
 
 /* An inbound packet's addresses and ports. Every byte counts: no padding. */
 struct tr_flow_key {
-	struct in6_addr src;
-	struct in6_addr dst;
-	u16 sport;
-	u16 dport;
-	u8 proto;
-	u8 family;
-	u16 zero;
+	union {
+		struct {
+			struct in6_addr src;
+			struct in6_addr dst;
+			u16 sport;
+			u16 dport;
+			u8 proto;
+			u8 family;
+			u16 zero;
+		};
+		u64 word[5];
+	};
 };
 
 enum tr_flow_kind {
@@ -78,11 +83,27 @@ struct tr_flow_table *tr_flow_new(u32 max);
 void tr_flow_free(struct tr_flow_table *table);
 
 /**
+ * struct tr_flow_found - what there is about a flow
+ * @rule: slot (struct tr_hits) of the rule behind a TR_FLOW_VERDICT
+ * @peer: id of the peer whose the flow is, 0 for none; when not strict
+ * @peer_holds: nothing has changed since that was said
+ * @vouched: nor since tr_flow_vouch(); always so of a TR_FLOW_VERDICT
+ * @value: as given to tr_flow_open(); when strict
+ */
+struct tr_flow_found {
+	u32 rule;
+	u32 peer;
+	bool peer_holds;
+	bool vouched;
+	u64 value;
+};
+
+/**
  * tr_flow_find() - look up an inbound packet's flow and mark it used
  * @table: table
  * @key: of the packet
  * @era: now, not strict
- * @rule: slot (struct tr_hits) of the rule behind a verdict
+ * @found: filled in; without a flow nothing holds
  *
  * Lock-free; any context that tr_flow_add() may run in.
  *
@@ -90,12 +111,27 @@ void tr_flow_free(struct tr_flow_table *table);
  */
 enum tr_flow_kind tr_flow_find(struct tr_flow_table *table,
 			       const struct tr_flow_key *key,
-			       const struct tr_flow_era *era, u32 *rule);
+			       const struct tr_flow_era *era,
+			       struct tr_flow_found *found);
 
 /* As tr_flow_find(), but leaves the flow as little used as it is. */
 enum tr_flow_kind tr_flow_peek(struct tr_flow_table *table,
 			       const struct tr_flow_key *key,
-			       const struct tr_flow_era *era, u32 *rule);
+			       const struct tr_flow_era *era,
+			       struct tr_flow_found *found);
+
+/**
+ * tr_flow_vouch() - spare the next packets of a reply flow some looks
+ * @table: table
+ * @key: of the inbound direction
+ * @era: now, not strict; what is said here holds as long as its @verdict
+ * @peer: id of the peer whose the flow is, 0 for none
+ * @in: a packet from there was let in; else it is only known whose it is
+ *
+ * Context as tr_flow_add().
+ */
+void tr_flow_vouch(struct tr_flow_table *table, const struct tr_flow_key *key,
+		   const struct tr_flow_era *era, u32 peer, bool in);
 
 /* What tr_flow_add() did. */
 enum tr_flow_added {
@@ -132,16 +168,6 @@ enum tr_flow_use {
 	TR_FLOW_ASK, /* nobody: the flow stays as little used as it is */
 	TR_FLOW_OUT, /* a packet to the peer */
 	TR_FLOW_IN, /* a packet from him: it proves that the flow lives */
-};
-
-/**
- * struct tr_flow_found - what there is about a flow
- * @rule: slot of the rule behind a TR_FLOW_VERDICT
- * @value: as given to tr_flow_open()
- */
-struct tr_flow_found {
-	u32 rule;
-	u64 value;
 };
 
 /**

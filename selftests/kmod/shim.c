@@ -32,9 +32,9 @@ void kfree_sensitive(void *p)
 
 static u64 mix(u64 h)
 {
-	h ^= h >> 32;
-	h *= 0xd6e8feb86659fd93ULL;
-	return h ^ h >> 32;
+	h = (h ^ h >> 30) * 0xbf58476d1ce4e5b9ULL;
+	h = (h ^ h >> 27) * 0x94d049bb133111ebULL;
+	return h ^ h >> 31;
 }
 
 u32 hsiphash(const void *p, size_t n, const hsiphash_key_t *key)
@@ -46,6 +46,13 @@ u32 hsiphash(const void *p, size_t n, const hsiphash_key_t *key)
 		h = mix(h ^ w);
 	}
 	return h;
+}
+
+u32 hsiphash_4u32(u32 a, u32 b, u32 c, u32 d, const hsiphash_key_t *key)
+{
+	const u32 words[] = { a, b, c, d };
+
+	return hsiphash(words, sizeof(words), key);
 }
 
 u32 jhash2(const u32 *p, u32 n, u32 seed)

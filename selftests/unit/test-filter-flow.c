@@ -18,10 +18,10 @@ static enum tr_flow_kind find(struct tr_flow_table *t, u32 i, u32 epoch,
 			      u64 verdict)
 {
 	struct tr_flow_key k = key(i);
-	u32 rule;
+	struct tr_flow_found found;
 
 	return tr_flow_find(t, &k, &(struct tr_flow_era){ .epoch = epoch, .verdict = verdict },
-			    &rule);
+			    &found);
 }
 
 static enum tr_flow_added add(struct tr_flow_table *t, u32 i, u32 epoch,
@@ -42,7 +42,7 @@ static void test_basic(void)
 {
 	struct tr_flow_table *t = tr_flow_new(1000);
 	struct tr_flow_key k = key(2);
-	u32 rule = 0;
+	struct tr_flow_found found;
 
 	tap_ok(tr_flow_max(t) == 1024, "size is rounded up");
 	tap_ok(!find(t, 1, 1, 0), "empty");
@@ -56,13 +56,59 @@ static void test_basic(void)
 	       "a new epoch takes the slot over");
 
 	add(t, 2, 2, 5, TR_FLOW_VERDICT);
-	tap_ok(tr_flow_find(t, &k, &(struct tr_flow_era){ .epoch = 2, .verdict = 5 }, &rule) ==
-	       TR_FLOW_VERDICT && rule == 7, "a verdict and its rule");
+	tap_ok(tr_flow_find(t, &k, &(struct tr_flow_era){ .epoch = 2, .verdict = 5 }, &found) ==
+	       TR_FLOW_VERDICT && found.rule == 7, "a verdict and its rule");
 	tap_ok(!find(t, 2, 2, 6), "a verdict of another era");
 	tap_ok(add(t, 2, 2, 6, TR_FLOW_REPLY) == TR_FLOW_ADDED &&
 	       find(t, 2, 2, 9) == TR_FLOW_REPLY, "a verdict becomes a reply");
 	tap_ok(add(t, 2, 2, 6, TR_FLOW_VERDICT) == TR_FLOW_KNOWN &&
 	       find(t, 2, 2, 9) == TR_FLOW_REPLY, "and never the reverse");
+	tr_flow_free(t);
+}
+
+/* What is known of flow 1 at @verdict: 'p' its peer, 'v' that it was let in. */
+static const char *known(struct tr_flow_table *t, u64 verdict, u32 peer)
+{
+	const struct tr_flow_era era = { .epoch = 1, .verdict = verdict };
+	struct tr_flow_key k = key(1);
+	struct tr_flow_found found;
+
+	if (!tr_flow_find(t, &k, &era, &found))
+		return "";
+	if (found.peer_holds && found.peer != peer)
+		return "wrong peer";
+	return found.vouched ? found.peer_holds ? "pv" : "v" :
+	       found.peer_holds ? "p" : "-";
+}
+
+static void test_vouch(void)
+{
+	struct tr_flow_table *t = tr_flow_new(8);
+	struct tr_flow_era era = { .epoch = 1, .verdict = 5 };
+	struct tr_flow_key k = key(1);
+
+	tr_flow_vouch(t, &k, &era, 3, true);
+	tap_ok(!*known(t, 5, 0), "vouching enters nothing");
+	tr_flow_add(t, &k, &era, TR_FLOW_REPLY, 0, 3);
+	tap_ok(!strcmp(known(t, 5, 3), "p") && !strcmp(known(t, 6, 0), "-") &&
+	       !strcmp(known(t, 0, 0), "-"),
+	       "a flow's peer holds while nothing changes");
+	tr_flow_vouch(t, &k, &era, 3, true);
+	tap_ok(!strcmp(known(t, 5, 3), "pv") && !strcmp(known(t, 6, 0), "-"),
+	       "likewise that it was let in");
+	tr_flow_vouch(t, &k, &era, 3, false);
+	tap_ok(!strcmp(known(t, 5, 3), "pv"), "sending takes nothing of that");
+	era.verdict = 6;
+	tr_flow_vouch(t, &k, &era, 4, false);
+	tap_ok(!strcmp(known(t, 6, 4), "p") && !strcmp(known(t, 5, 0), "-"),
+	       "but shows only whose it is after a change");
+	era.verdict = 7;
+	tr_flow_vouch(t, &k, &era, 4, true);
+	tap_ok(!strcmp(known(t, 7, 4), "pv"), "until it is let in again");
+	era.epoch = 2;
+	tr_flow_add(t, &k, &era, TR_FLOW_REPLY, 0, 4);
+	era.epoch = 1;
+	tap_ok(!*known(t, 7, 0), "nothing of it in another epoch");
 	tr_flow_free(t);
 }
 
@@ -180,7 +226,7 @@ static struct tr_flow_key flood_key(u32 i)
 {
 	struct tr_flow_key k = key(i);
 
-	k.src.s6_addr[0] = 1;
+	k.src.s6_addr[12] = 1;
 	return k;
 }
 
@@ -191,7 +237,7 @@ static u32 flooded(u32 size, u32 established, bool strict, enum flood how)
 	struct tr_flow_opening opening = { .kind = TR_FLOW_VERDICT,
 					   .tcp = TR_FLOW_TCP_SYN };
 	struct tr_flow_table *t = tr_flow_new(size);
-	u32 i, rule, known = 0, lost = 0;
+	u32 i, known = 0, lost = 0;
 	struct tr_flow_found found;
 	bool *is_known = calloc(established, sizeof(*is_known));
 	struct tr_flow_key k;
@@ -213,7 +259,7 @@ static u32 flooded(u32 size, u32 established, bool strict, enum flood how)
 		k.proto = strict ? IPPROTO_TCP : IPPROTO_UDP;
 		is_known[i] = strict ? tr_flow_track(t, &k, &era, TR_FLOW_IN,
 						     &found) :
-				       tr_flow_find(t, &k, &era, &rule);
+				       tr_flow_find(t, &k, &era, &found);
 		known += is_known[i];
 	}
 	opening.peer = 999;
@@ -233,7 +279,7 @@ static u32 flooded(u32 size, u32 established, bool strict, enum flood how)
 		if (how == ANSWERED)
 			tr_flow_add(t, &k, &era, TR_FLOW_REPLY, 0, 999);
 		if (how != ONCE)
-			tr_flow_find(t, &k, &era, &rule);
+			tr_flow_find(t, &k, &era, &found);
 	}
 	for (i = 0; i < established; i++) {
 		k = key(i);
@@ -242,7 +288,7 @@ static u32 flooded(u32 size, u32 established, bool strict, enum flood how)
 			continue;
 		lost += strict ? !tr_flow_track(t, &k, &era, TR_FLOW_ASK,
 						&found) :
-				 !tr_flow_peek(t, &k, &era, &rule);
+				 !tr_flow_peek(t, &k, &era, &found);
 	}
 	free(is_known);
 	tr_flow_free(t);
@@ -263,8 +309,11 @@ static void test_flood(void)
 	       !flooded(262144, 10000, true, TWICE), "nor when strict");
 	tap_ok(!flooded(16384, 10000, false, TWICE) &&
 	       !flooded(16384, 10000, true, TWICE), "nor in a small table");
-	/* What we send always finds a place, be it an answer to the flood. */
-	tap_ok(flooded(16384, 10000, false, ANSWERED) < 100,
+	/*
+	 * What we send always finds a place, be it an answer to the flood. Of
+	 * 2,048 buckets about 225 are full; the next answer displaces the last.
+	 */
+	tap_ok(flooded(16384, 10000, false, ANSWERED) < 300,
 	       "answers may displace one in a bucket that is full");
 }
 
@@ -435,7 +484,8 @@ static void *race(void *arg)
 {
 	struct race *r = arg;
 	const struct tr_flow_era era = { .epoch = 1, .verdict = 1 };
-	u32 i, n, rule;
+	struct tr_flow_found found;
+	u32 i, n;
 
 	for (n = 0, i = r->step; n < 1000000; n++, i = (i + r->step) % 16) {
 		struct tr_flow_key k = key(i);
@@ -443,9 +493,9 @@ static void *race(void *arg)
 		if (r->writes) {
 			tr_flow_add(r->table, &k, &era, TR_FLOW_VERDICT,
 				    rule_of(i), 0);
-		} else if (tr_flow_find(r->table, &k, &era, &rule)) {
+		} else if (tr_flow_find(r->table, &k, &era, &found)) {
 			r->found++;
-			r->wrong += rule != rule_of(i);
+			r->wrong += found.rule != rule_of(i);
 		}
 	}
 	return NULL;
@@ -483,6 +533,7 @@ static void test_race(void)
 int main(void)
 {
 	test_basic();
+	test_vouch();
 	test_eviction();
 	test_bound();
 	test_load();

@@ -17,6 +17,7 @@ static struct tr_filter filter;
 static struct tr_peers peers;
 static struct tr_result result;
 static bool next_is_gso;
+static bool not_us;
 
 /* Peer 1 is ordinary, 2 jailed, 3 has capability 7, 4 has it but is unsigned. */
 #define ORDINARY "\x64\x40\x00\x01"
@@ -112,7 +113,8 @@ static u32 commit(const struct tr_rule *rules, u32 n, u32 flags)
 	u32 i;
 	int ret;
 
-	ret = tr_policy_add_local(policy, local, ARRAY_SIZE(local), NULL);
+	ret = tr_policy_add_local(policy, local + not_us,
+				  ARRAY_SIZE(local) - not_us, NULL);
 	for (i = 0; !ret && i < n; i++)
 		ret = tr_policy_add_rule(policy, &rules[i], NULL);
 	if (!ret)
@@ -432,6 +434,57 @@ static void test_jail(void)
 	       "out of jail its flows are forgotten");
 }
 
+/* The answer to what we sent to ORDINARY, and by whom it is. */
+static int answer(u32 *peer)
+{
+	int ret = packet(true, UDP, ORDINARY, US, 7, 8, 0);
+
+	*peer = result.peer ? result.peer->id : 0;
+	return ret;
+}
+
+/* A flow that needs no second look gets one as soon as anything changes. */
+static void test_known(void)
+{
+	u32 from, to;
+
+	packet(false, UDP, US, ORDINARY, 8, 7, 0);
+	tap_ok(answer(&from) == PASS && from == 1 && answer(&from) == PASS &&
+	       from == 1 && result.flow == TR_RESULT_FLOW_HIT &&
+	       result.cause == TAILRACE_CAUSE_REPLY,
+	       "a known flow and its peer");
+	tr_peers_del(&peers, 1);
+	tap_ok(answer(&from) == PASS && !from, "whose peer goes");
+	add_peer(9, ORDINARY, 0, NULL, NULL);
+	packet(false, UDP, US, ORDINARY, 8, 7, 0);
+	to = result.peer ? result.peer->id : 0;
+	tap_ok(to == 9 && result.flow == TR_RESULT_FLOW_HIT,
+	       "another gets the address: sent to him");
+	tap_ok(answer(&from) == PASS && from == 9 && answer(&from) == PASS &&
+	       from == 9, "and received");
+	add_peer(9, ORDINARY, TAILRACE_PEER_JAILED, NULL, NULL);
+	tap_ok(answer(&from) == TAILRACE_DROP_JAILED && from == 9,
+	       "he is jailed: his flow has not been");
+	packet(false, UDP, US, ORDINARY, 8, 7, 0);
+	tap_ok(result.flow == TR_RESULT_FLOW_NEW && answer(&from) == PASS,
+	       "what is sent now is a new flow, of the jail");
+	tr_peers_del(&peers, 9);
+	add_peer(1, ORDINARY, 0, NULL, NULL);
+	tap_ok(answer(&from) == PASS && from == 1 && answer(&from) == PASS,
+	       "all as it was");
+	not_us = true;
+	commit_rules(0);
+	tap_ok(answer(&from) == TAILRACE_DROP_NOT_LOCAL && from == 1,
+	       "the address is no longer ours");
+	packet(false, UDP, US, ORDINARY, 8, 7, 0);
+	tap_ok(result.flow == TR_RESULT_FLOW_HIT &&
+	       answer(&from) == TAILRACE_DROP_NOT_LOCAL,
+	       "and sending from it does not make it so");
+	not_us = false;
+	commit_rules(0);
+	tap_ok(answer(&from) == PASS, "until it is again");
+}
+
 static void test_shields(void)
 {
 	packet(false, UDP, US, STRANGER, 8, 7, 0);
@@ -500,6 +553,7 @@ int main(void)
 	test_destinations();
 	test_ipv6();
 	test_jail();
+	test_known();
 	test_shields();
 	test_generations();
 	tr_filter_uninit(&filter);
