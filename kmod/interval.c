@@ -9,6 +9,7 @@
 #include <linux/errno.h>
 #include <linux/mm.h>
 #include <linux/netlink.h>
+#include <linux/prefetch.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/socket.h>
@@ -391,6 +392,9 @@ u32 tr_map_find(const struct tr_map *map, struct tr_point at)
 	if (map->key) {
 		while (l--) {
 			i *= TR_MAP_WIDE;
+			/* The last two reads that miss the cache at once. */
+			if (!l)
+				prefetch(&map->set[i]);
 			i += search(map->key + map->level[l].start + i,
 				    min_t(u32, map->level[l].n - i,
 					  TR_MAP_WIDE), at);
@@ -398,6 +402,8 @@ u32 tr_map_find(const struct tr_map *map, struct tr_point at)
 	} else {
 		while (l--) {
 			i *= TR_MAP_NARROW;
+			if (!l)
+				prefetch(&map->set[i]);
 			i += search32(map->key32 + map->level[l].start + i,
 				      min_t(u32, map->level[l].n - i,
 					    TR_MAP_NARROW), at.lo);
