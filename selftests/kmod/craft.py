@@ -46,7 +46,8 @@ def question(packet):
     if packet[0] >> 4 == 4:
         head, proto, family = (packet[0] & 15) * 4, packet[9], socket.AF_INET
         size, fragment = struct.unpack_from('!HxxH', packet, 2)
-        if size != len(packet) or fragment & 0x3fff or head < 20:
+        if size != len(packet) or fragment & 0x3fff or \
+                not 20 <= head <= size:
             return None
         src, dst = (socket.inet_ntop(family, packet[i:i + 4])
                     for i in (12, 16))
