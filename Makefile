@@ -155,14 +155,15 @@ build/scenario: $(addprefix selftests/kmod/,scenario.c world.c oracle.c \
 	$(say) LD $@
 	$(CC) -std=gnu11 -O2 -Wall -Werror -static -o $@ $(filter %.c,$^)
 
-build/netfuzz: selftests/kmod/netfuzz.c selftests/kmod/netfuzz-tables \
+build/netfuzz: $(addprefix selftests/kmod/,netfuzz.c netfuzz_message.c \
+		netfuzz_socket.c netfuzz_model.c netfuzz.h netfuzz-tables) \
 		uapi/tailrace.yaml uapi/tailrace.h
 	@mkdir -p $(@D)
 	$(say) GEN $@-tables.h
 	selftests/kmod/netfuzz-tables >$@-tables.h
 	$(say) LD $@
 	$(CC) -std=gnu11 -O2 -Wall -Wextra -Werror -Iuapi -Ibuild -static \
-		-o $@ $<
+		-o $@ $(filter %.c,$^)
 
 build/fuzz/fuzz-filter: selftests/fuzz/fuzz-filter.c $(SHIM_SRCS) $(SHIM_DEPS) \
 		$(SHIM_HEADERS)
