@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What the module's tests share: the netlink interface, namespaces, TAP.
-
-The numbers come from uapi/tailrace.h itself, so that a test never speaks
-another dialect than the module was built with.
 """
-import ctypes
+What the module's tests share: its commands, and by import everything else,
+namespaces, TAP and what makes messages.
+"""
 import errno
 import ipaddress
 import os
@@ -15,8 +13,11 @@ import subprocess
 import sys
 import time
 
-TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), '../..')
-HEADER = os.path.join(TOP, 'uapi/tailrace.h')
+from abi import *
+from netlink import *
+from spaces import *
+from tap import *
+
 BUILD = os.path.join(TOP, 'build')
 
 
@@ -29,177 +30,31 @@ def built(name):
             os.path.join(BUILD, 'lib'), os.path.join(BUILD, name)]
 
 
-def _constants():
-    """TAILRACE_X = number, for every enumerator and plain #define."""
-    text = re.sub(r'/\*.*?\*/', '', open(HEADER).read(), flags=re.S)
-    found = {}
-    for name, value in re.findall(r'#define (TAILRACE_\w+) (\d+)\s', text):
-        found[name] = int(value)
-    for body in re.findall(r'enum(?: \w+)? \{(.*?)\}', text, flags=re.S):
-        n = 0
-        for item in body.split(','):
-            name, _, value = (s.strip() for s in item.partition('='))
-            if not name:
-                continue
-            if value:
-                n = eval(value, {})
-            found[name] = n
-            n += 1
-    return found
-
-
-C = _constants()
-
-if sys.version_info < (3, 10):
-    TimeoutError = socket.timeout
-STATES = {C['TAILRACE_STATE_' + s]: s
-          for s in ('CLOSED', 'ACTIVE', 'ORPHANED', 'EXPIRED')}
-
-# Time limits are for giving up, not for judging; scripts/vm knows which kernel
-# needs longer ones.
-PATIENCE = float(os.environ.get('TAILRACE_PATIENCE', '1'))
-
-# Generic netlink, as much of it as is needed.
-NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP = 1, 4, 0x300
-NLM_F_DUMP_INTR = 0x10
-NLMSG_ERROR, NLMSG_DONE, GENL_ID_CTRL = 2, 3, 16
-NLMSGERR_ATTR_MSG = 1
-SO_RCVBUFFORCE = 33
-SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, NETLINK_BROADCAST_ERROR = 270, 1, 4
-NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK = 10, 11, 12
-
-
-class Error(OSError):
-    """What the kernel answered: .errno, .name (EPERM ...) and .text."""
-
-    def __init__(self, number, text):
-        super().__init__(number, text or os.strerror(number))
-        self.text = text
-        self.name = errno.errorcode.get(number, str(number))
-
-
-def attr(kind, data, nested=False):
-    if isinstance(data, str):
-        data = data.encode() + b'\0'
-    size = 4 + len(data)
-    kind |= 0x8000 if nested else 0
-    return struct.pack('HH', size, kind) + data + b'\0' * (-size % 4)
-
-
-def u32(kind, n):
-    return attr(kind, struct.pack('I', n))
-
-
-def attrs(data):
-    """[(kind, bytes), ...]"""
-    found = []
-    while len(data) >= 4:
-        size, kind = struct.unpack_from('HH', data)
-        if size < 4 or size > len(data):
-            raise ValueError('attribute of %d bytes in %d' % (size, len(data)))
-        found.append((kind & 0x3fff, data[4:size]))
-        data = data[(size + 3) & ~3:]
-    return found
-
-
-class Message:
-    """A reply or an event: .cmd, .flags, get(attribute name)."""
-
-    def __init__(self, data, flags):
-        self.cmd = data[0]
-        self.flags = flags
-        self.attrs = attrs(data[4:])
-
-    def all(self, name):
-        kind = C['TAILRACE_A_' + name]
-        return [data for k, data in self.attrs if k == kind]
-
-    def get(self, name):
-        found = self.all(name)
-        return found[0] if found else None
-
-    def num(self, name):
-        data = self.get(name)
-        if data is None:
-            return None
-        return int.from_bytes(data, sys.byteorder)
-
-    def array(self, name):
-        data = self.get(name)
-        return list(struct.unpack('%dQ' % (len(data) // 8), data))
-
-
-class Netlink:
+class Netlink(Generic):
     """
     A socket that speaks the tailrace family of its namespace, and listens to
     a multicast group of it: events or flows.
     """
 
     def __init__(self, events=None):
-        self.sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 16)
-        self.sock.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
-        self.sock.setsockopt(SOL_NETLINK, NETLINK_CAP_ACK, 1)
-        self.sock.bind((0, 0))
-        self.seq = 0
         self.strays = []  # notifications that came before an answer
-        self.family, self.groups = self._resolve()
+        super().__init__('tailrace')
         if events:
             self.sock.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP,
                                  self.groups[events])
             self.sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 24)
             self.sock.setsockopt(SOL_NETLINK, NETLINK_BROADCAST_ERROR, 1)
 
-    def close(self):
-        self.sock.close()
-
-    def _resolve(self):
-        (kind, reply), *_ = self._talk(GENL_ID_CTRL, 3, attr(2, 'tailrace'), 1)
-        found = dict(attrs(reply[4:]))
-        groups = {}
-        for _, group in attrs(found.get(7, b'')):
-            one = dict(attrs(group))
-            groups[one[1].rstrip(b'\0').decode()] = \
-                struct.unpack('I', one[2])[0]
-        return struct.unpack('H', found[1])[0], groups
-
-    def _talk(self, family, cmd, payload, version, flags=NLM_F_ACK):
-        self.seq += 1
-        body = struct.pack('BBH', cmd, version, 0) + payload
-        self.sock.send(struct.pack('IHHII', 16 + len(body), family,
-                                   NLM_F_REQUEST | flags, self.seq, 0) + body)
-        replies = []
-        while True:
-            data = self.sock.recv(1 << 20)
-            while data:
-                size, kind, got, seq, _ = struct.unpack_from('IHHII', data)
-                body, data = data[16:size], data[(size + 3) & ~3:]
-                if not seq:
-                    self.strays.append(Message(body, got))
-                if seq != self.seq:
-                    continue
-                if kind in (NLMSG_ERROR, NLMSG_DONE):
-                    code = struct.unpack_from('i', body)[0] if body else 0
-                    if code < 0:
-                        raise Error(-code, self._text(kind, got, body))
-                    return replies
-                replies.append((got, body))
-
-    @staticmethod
-    def _text(kind, flags, body):
-        if not flags & 0x200:  # NLM_F_ACK_TLVS
-            return ''
-        rest = body[4 + 16:] if kind == NLMSG_ERROR else body[4:]
-        text = dict(attrs(rest)).get(NLMSGERR_ATTR_MSG, b'')
-        return text.rstrip(b'\0').decode()
+    def stray(self, flags, body):
+        self.strays.append(Message(body, flags))
 
     def do(self, cmd, *payload):
-        found = self._talk(self.family, C['TAILRACE_CMD_' + cmd],
-                           b''.join(payload), 1)
+        found = self.ask(C['TAILRACE_CMD_' + cmd], b''.join(payload))
         return [Message(body, flags) for flags, body in found]
 
     def dump(self, cmd, *payload):
-        found = self._talk(self.family, C['TAILRACE_CMD_' + cmd],
-                           b''.join(payload), 1, NLM_F_DUMP)
+        found = self.ask(C['TAILRACE_CMD_' + cmd], b''.join(payload),
+                         NLM_F_DUMP)
         return [Message(body, flags) for flags, body in found]
 
     def event(self, cmd=None, want=lambda m: True, seconds=10):
@@ -220,39 +75,6 @@ class Netlink:
                 continue
             if want(message):
                 return message
-
-
-# The interface's types.
-
-def address(text):
-    """struct tailrace_addr of '*', a prefix, an address or a range a-b."""
-    if text == '*':
-        return struct.pack('BBH32x', C['TAILRACE_ADDR_ANY'], 0, 0)
-    if '-' in text:
-        first, last = (ipaddress.ip_address(s) for s in text.split('-'))
-        kind = 'TAILRACE_ADDR_RANGE%d' % first.version
-        return struct.pack('BBH16s16s', C[kind], 0, 0, first.packed,
-                           last.packed)
-    net = ipaddress.ip_network(text)
-    return struct.pack('BBH16s16x', C['TAILRACE_ADDR_PREFIX%d' % net.version],
-                       net.prefixlen, 0, net.network_address.packed)
-
-
-def destination(text, first=0, last=65535):
-    return address(text) + struct.pack('HH', first, last)
-
-
-def endpoint(addr, port):
-    ip = ipaddress.ip_address(addr)
-    family = socket.AF_INET if ip.version == 4 else socket.AF_INET6
-    return struct.pack('=BB', family, 0) + struct.pack('!H', port) + \
-        struct.pack('16s', ip.packed)
-
-
-def endpoint_text(data):
-    size = 4 if data[0] == socket.AF_INET else 16
-    return ipaddress.ip_address(data[4:4 + size]).compressed, \
-        struct.unpack_from('!H', data, 2)[0]
 
 
 class Module:
@@ -444,51 +266,6 @@ class Module:
                    attr(C['TAILRACE_A_TSMP_PAYLOAD'], payload))
 
 
-def _names(prefix):
-    return {n: name[len(prefix):] for name, n in C.items()
-            if name.startswith(prefix)}
-
-
-REASONS, CAUSES = _names('TAILRACE_DROP_'), _names('TAILRACE_CAUSE_')
-
-
-class Verdict:
-    """struct tailrace_verdict: its members, and in words."""
-
-    FORMAT = '=QIIIIHBBBBBBBBHHH16s16s'
-    SIZE = struct.calcsize(FORMAT)
-
-    def __init__(self, data):
-        (self.time, self.rule, self.generation, self.peer, self.len,
-         self.packets, self.flags, self.drop, self.cause, self.family,
-         self.proto, self.tcp_flags, self.icmp_type, self.icmp_code,
-         self.sport, self.dport, self.reserved, src, dst) = \
-            struct.unpack(self.FORMAT, data)
-        size = {socket.AF_INET: 4, socket.AF_INET6: 16}.get(self.family, 0)
-        self.src, self.dst = (
-            str(ipaddress.ip_address(a[:size])) if size else None
-            for a in (src, dst))
-        self.unused = src[size:] + dst[size:]
-
-    @property
-    def out(self):
-        return bool(self.flags & C['TAILRACE_TRACE_OUT'])
-
-    @property
-    def accepted(self):
-        return bool(self.flags & C['TAILRACE_TRACE_ACCEPT'])
-
-    @property
-    def why(self):
-        """A cause's name, or a drop reason's."""
-        return CAUSES[self.cause] if self.accepted else REASONS[self.drop]
-
-    def __repr__(self):
-        return '%s %s %s:%d > %s:%d proto %d, rule %d, peer %d' % (
-            'out' if self.out else 'in', self.why, self.src, self.sport,
-            self.dst, self.dport, self.proto, self.rule, self.peer)
-
-
 class Trace:
     """
     Verdicts as they come, on a socket of its own: .seen, .lost {'RATE': ...,
@@ -567,205 +344,6 @@ class Trace:
         self.nl.close()
 
 
-def rule(number=1, src=('*',), dst=None, protos=(), caps=()):
-    """The inside of a TAILRACE_A_POLICY_RULE."""
-    data = u32(C['TAILRACE_A_RULE_ID'], number)
-    if protos:
-        data += attr(C['TAILRACE_A_RULE_PROTOS'], bytes(protos))
-    if src:
-        data += attr(C['TAILRACE_A_RULE_SRC'], b''.join(map(address, src)))
-    if caps:
-        data += attr(C['TAILRACE_A_RULE_SRC_CAPS'],
-                     struct.pack('%dI' % len(caps), *caps))
-    data += attr(C['TAILRACE_A_RULE_DST'],
-                 b''.join([destination('*')] if dst is None else dst))
-    return data
-
-
-def rules_of(dump):
-    """The rules of a dumped policy as rule() makes them: without counters."""
-    counters = [C['TAILRACE_A_RULE_HITS'], C['TAILRACE_A_RULE_PAD']]
-    return [b''.join(attr(kind, data) for kind, data in attrs(one)
-                     if kind not in counters)
-            for p in dump for one in p.all('POLICY_RULE')]
-
-
-# Namespaces.
-
-libc = ctypes.CDLL(None, use_errno=True)
-index = socket.if_nametoindex
-
-
-def sh(command, check=True, **kwargs):
-    done = subprocess.run(['bash', '-ec', command], text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          **kwargs)
-    if check and done.returncode:
-        raise RuntimeError('%s: %s' % (command, done.stdout))
-    return done.stdout.strip()
-
-
-def enter(name):
-    """This process goes to a named namespace."""
-    fd = os.open('/run/netns/' + name, os.O_RDONLY)
-    if libc.setns(fd, 0x40000000):
-        raise OSError(ctypes.get_errno(), 'setns ' + name)
-    os.close(fd)
-
-
-def replies(name):
-    """Echo replies that a namespace's kernel has taken in."""
-    text = sh("ip netns exec %s cat /proc/net/snmp" % name)
-    names, values = re.findall(r'^IcmpMsg:(.*)', text, re.M) or ('', '')
-    return int(dict(zip(names.split(), values.split())).get('InType0', 0))
-
-
-def answered(name, count, before, seconds=10):
-    """
-    How many of the count pings that namespace sent since replies() was before
-    were answered, late ones included: ping itself gives the last one no more
-    than its interval once it has got any.
-    """
-    until(lambda: replies(name) - before >= count, seconds)
-    return replies(name) - before
-
-
-class inside:
-    """with inside('a'): ... runs in namespace a and comes back."""
-
-    def __init__(self, name):
-        self.name = name
-
-    def __enter__(self):
-        self.back = os.open('/proc/self/ns/net', os.O_RDONLY)
-        enter(self.name)
-
-    def __exit__(self, *_):
-        libc.setns(self.back, 0x40000000)
-        os.close(self.back)
-
-
 def module_in(name):
     with inside(name):
         return Module()
-
-
-def netns(*names):
-    """Fresh namespaces, and a fresh module before them."""
-    sh('modprobe -r tailrace; modprobe tailrace')
-    for name in names:
-        sh('ip netns del %s 2>/dev/null || :; ip netns add %s; '
-           'ip -n %s link set lo up' % (name, name, name))
-        sh('ip netns exec %s sysctl -qw net.ipv6.conf.all.accept_dad=0 '
-           'net.ipv6.conf.default.accept_dad=0' % name)
-
-
-def pair():
-    """Two nodes and a tunnel; the module is to be attached in a.
-
-    namespace a                             namespace b
-    wg0, port 41641                         wg0, port 51820
-    veth 192.0.2.1, fd01::1    <=========>  veth 192.0.2.2, fd01::2
-         10.9.0.1, fd09::1, in the tunnel        10.9.0.2, fd09::2
-    """
-    netns('a', 'b')
-    sh('''
-ip link add veth netns a type veth peer name veth netns b
-key_a=$(wg genkey) key_b=$(wg genkey)
-for n in a:1 b:2; do
-	ns=${n%:*} i=${n#*:}
-	ip -n $ns addr add 192.0.2.$i/24 dev veth
-	ip -n $ns addr add fd01::$i/64 dev veth nodad
-	ip -n $ns link set veth up
-	ip -n $ns link add wg0 type wireguard
-	ip -n $ns addr add 10.9.0.$i/24 dev wg0
-	ip -n $ns addr add fd09::$i/64 dev wg0 nodad
-done
-ip netns exec a wg set wg0 listen-port 41641 private-key <(echo $key_a) \\
-	peer $(wg pubkey <<<$key_b) allowed-ips 10.9.0.2/32,fd09::2/128
-ip netns exec b wg set wg0 listen-port 51820 private-key <(echo $key_b) \\
-	peer $(wg pubkey <<<$key_a) allowed-ips 10.9.0.1/32,fd09::1/128 \\
-	endpoint 192.0.2.1:41641
-ip -n a link set wg0 up
-ip -n b link set wg0 up
-''')
-
-
-def raw(name, proto, family=socket.AF_INET):
-    """A raw socket in namespace name."""
-    with inside(name):
-        sock = socket.socket(family, socket.SOCK_RAW, proto)
-        sock.settimeout(5 * PATIENCE)
-        return sock
-
-
-def udp(name, addr='0.0.0.0', port=0):
-    """A UDP socket in namespace name."""
-    with inside(name):
-        family = socket.AF_INET6 if ':' in addr else socket.AF_INET
-        sock = socket.socket(family, socket.SOCK_DGRAM)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind((addr, port))
-        sock.settimeout(5 * PATIENCE)
-        return sock
-
-
-def heard(sock, seconds=5):
-    """(payload, (address, port)) or None."""
-    sock.settimeout(seconds * PATIENCE)
-    try:
-        data, source = sock.recvfrom(65536)
-    except TimeoutError:
-        return None
-    return data, source[:2]
-
-
-def until(condition, seconds=10):
-    """Waits for something that has to happen, without saying when."""
-    end = time.monotonic() + seconds * PATIENCE
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True
-
-
-# TAP.
-
-_count = 0
-_failed = 0
-
-
-def ok(good, name):
-    global _count, _failed
-    _count += 1
-    _failed += not good
-    print('%sok %d - %s' % ('' if good else 'not ', _count, name), flush=True)
-    return good
-
-
-def same(got, want, name):
-    if not ok(got == want, name):
-        print('#  got: %.300r\n# want: %.300r' % (got, want), flush=True)
-
-
-def refused(name, text, function, *args, **kwargs):
-    """function must fail with the errno called name, and text in its extack.
-
-    Without a text none is asked for: older kernels have no place for one when
-    a dump cannot start.
-    """
-    try:
-        function(*args, **kwargs)
-    except Error as error:
-        same((error.name, text is None or
-              text in error.text and bool(error.text)),
-             (name, True), '%s: %s' % (name, error.text))
-    else:
-        ok(False, '%s: %s, but it succeeded' % (name, text))
-
-
-def done():
-    print('1..%d' % _count)
-    sys.exit(_failed > 0)
