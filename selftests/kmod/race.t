@@ -2,55 +2,116 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Everything that comes and goes, coming and going under traffic. Namespaces as
-# pair() makes them; b sends through the tunnel and to its port all the time.
+# pair() makes them; a process for each processor sends from b to a, through the
+# tunnel and to its port, and one in a answers nothing but sends as well.
 #
 # TAILRACE_ROUNDS says how often; make race-kmod makes it 1,000. TAILRACE_RACES
 # names those to run.
+import atexit
 import os
 import random
+import signal
 
+import links
 from tailrace import *
 
 ROUNDS = int(os.environ.get('TAILRACE_ROUNDS', '10'))
 ONLY = os.environ.get('TAILRACE_RACES', '').split()
 
-SENDER = '''
-import os, random, socket, sys
-disco = bytes.fromhex('5453f09f92ac') + bytes(range(32)) + bytes(64)
-stun = bytes.fromhex('010100002112a442') + bytes(12)
-socks = []
-for family, src, dst, tunnel in (
-        (socket.AF_INET, '192.0.2.2', '192.0.2.1', '10.9.0.1'),
-        (socket.AF_INET6, 'fd01::2', 'fd01::1', 'fd09::1')):
-    for port in (5000, 5001):
-        s = socket.socket(family, socket.SOCK_DGRAM)
-        s.bind((src, port))
-        socks.append((s, dst))
-    s = socket.socket(family, socket.SOCK_DGRAM)
-    socks.append((s, tunnel))
-n = 0
-while True:
-    n += 1
-    for i, (s, dst) in enumerate(socks):
-        for port in (41641, 41642, 41643):
-            data = (disco, stun, b'\\4\\0\\0\\0' + os.urandom(44))[n % 3]
+DISCO = bytes.fromhex('5453f09f92ac') + bytes(range(32)) + bytes(64)
+STUN = bytes.fromhex('010100002112a442') + bytes(12)
+INSIDE = ['10.9.0.2', 'fd09::2']
+
+
+def udp_from(addr='', port=0):
+    """For several senders, so there may be another on the port."""
+    one = socket.socket(socket.AF_INET6 if ':' in addr else socket.AF_INET,
+                        socket.SOCK_DGRAM)
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    one.bind((addr, port))
+    one.setblocking(False)
+    return one
+
+
+def send_from_b():
+    outside = [(udp_from(src, port), dst)
+               for src, dst in (('192.0.2.2', '192.0.2.1'),
+                                ('fd01::2', 'fd01::1'))
+               for port in (5000, 5001)]
+    tunnel = udp_from(), udp_from('::')
+    n = 0
+    while True:
+        data = (DISCO, STUN, b'\4\0\0\0' + os.urandom(44))[n % 3]
+        for one, dst in outside:
+            for port in (41641, 41642, 41643):
+                yield one, data, (dst, port)
+        yield outside[0][0], data, ('10.7.0.1', 41643)
+        # Half of them are of a new flow.
+        for dst in ('10.9.0.1', '10.8.0.1', 'fd09::1'):
+            for port in (7, random.randrange(1024, 65536)):
+                yield tunnel[':' in dst], bytes(n % 200), (dst, port)
+        n += 1
+
+
+def send_from_a():
+    tunnel = udp_from(), udp_from('::')
+    while True:
+        for dst in ('10.9.0.2', '10.8.0.2', 'fd09::2'):
+            for port in (7, random.randrange(1024, 65536)):
+                yield tunnel[':' in dst], b'x' * 100, (dst, port)
+
+
+def start(name, packets, cpu):
+    """
+    Sends bursts of 40 packets, with pauses and less right to the processor than
+    the test has: a round has to go on under packets, not to wait for them.
+    """
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        os.sched_setaffinity(0, {cpu})
+        os.nice(5)
+        enter(name)
+        for n, (one, data, to) in enumerate(packets()):
             try:
-                s.sendto(data if i % 3 < 2 else bytes(n % 1400),
-                         (dst, port))
-            except OSError:
+                one.sendto(data, to)
+            except OSError:  # what comes and goes is not there now
                 pass
-'''
+            if n % 40 == 0:
+                time.sleep(0.005)
+    finally:
+        os._exit(1)
+
+
+def stop():
+    while traffic:
+        pid = traffic.pop()
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
 pair()
+cpus = sorted(os.sched_getaffinity(0))
+traffic = [start('b', send_from_b, cpu) for cpu in cpus] + \
+    [start('a', send_from_a, cpus[-1])]
+atexit.register(stop)
+sh('echo 1 >/sys/kernel/rcu_expedited || :')  # one processor may have none
+image = sh('modinfo -n tailrace')
+with inside('b'):
+    links_b, wg_b = links.Links(), links.WireGuard()
 enter('a')
 m = Module()
-sh('echo 1 >/sys/kernel/rcu_expedited')
-traffic = [subprocess.Popen(['ip', 'netns', 'exec', 'b', sys.executable, '-c',
-                             SENDER])]
-traffic += [subprocess.Popen(['ip', 'netns', 'exec', name, 'ping', '-q', '-f',
-                              '-i', '0.002', to], stdout=subprocess.DEVNULL,
-                             stderr=subprocess.DEVNULL)
-            for name, to in (('b', '10.9.0.1'), ('a', '10.9.0.2'),
-                             ('b', 'fd09::1'))]
+links_a, wg_a = links.Links(), links.WireGuard()
+wg0 = {'a': index('wg0'), 'b': 0}
+with inside('b'):
+    wg0['b'] = index('wg0')
+
+
+def received():
+    """Packets that have come to a from b."""
+    with open('/proc/net/dev') as file:
+        return int(re.search(r'veth: *\d+ +(\d+)', file.read()).group(1))
 
 
 def pings(seconds=60):
@@ -60,22 +121,34 @@ def pings(seconds=60):
 
 
 def race(name):
-    """Runs a round ROUNDS times; afterwards packets pass."""
+    """
+    Runs a round ROUNDS times. In each there are packets, and afterwards they
+    pass.
+    """
     def run(function):
         if ONLY and name.split()[0] not in ONLY:
             return
-        start = time.monotonic()
+        begin, first = time.monotonic(), received()
         for i in range(ROUNDS):
+            before = received()
             function(i)
-        seconds = time.monotonic() - start
-        ok(pings(), '%s: %d rounds in %d s' % (name, ROUNDS, seconds))
+            if not until(lambda: received() > before + 2, 60, 0.002):
+                raise RuntimeError('round %d: no packets come' % i)
+        seconds, packets = time.monotonic() - begin, received() - first
+        ok(pings(), '%s: %d rounds in %d s, %d packets' %
+           (name, ROUNDS, seconds, packets))
     return run
 
 
-def attach():
-    m.attach('wg0', 41641)
+def attach(**settings):
+    m.attach('wg0', 41641, **settings)
     m.policy('wg0')
-    m.peer('wg0', 2, ['10.9.0.2', 'fd09::2'], ['10.9.0.2', 'fd09::2'])
+    m.peer('wg0', 2, INSIDE, INSIDE)
+
+
+def came_in(dev):
+    """Packets that came through the tunnel and passed."""
+    return m.stat(dev, 'FILTER_IN')
 
 
 agents = [udp('a'), udp('a', '::')]
@@ -84,15 +157,20 @@ second = udp('a')
 
 @race('attach and detach')
 def _(i):
-    m.attach('wg0', 41641)
+    trace = None
     if i % 3:
-        m.policy('wg0')
-        m.peer('wg0', 2, ['10.9.0.2', 'fd09::2'], ['10.9.0.2', 'fd09::2'])
+        attach(records=i % 7 == 0, flags=i % 2)
         m.bind('wg0', agents[i % 2])
+        if i % 5 == 0:
+            trace = Trace('wg0')
+    else:
+        m.attach('wg0', 41641)
     m.detach('wg0')
+    if trace:
+        trace.close()
 
 
-attach()
+attach(records=1)
 
 
 @race('sockets that close')
@@ -102,6 +180,15 @@ def _(i):
     if i % 5 == 0:
         m.bind('wg0', agents[i % 2])
     one.close()
+
+
+@race('traces that come and go')
+def _(i):
+    trace = Trace('wg0', rate=100000)
+    if i % 2:
+        trace.read()
+        m.policy('wg0')
+    trace.close()
 
 
 @race('aliases that flip')
@@ -115,80 +202,130 @@ def _(i):
 
 @race('port of WireGuard')
 def _(i):
-    port = (41641, 41642)[i % 2]
-    sh('wg set wg0 listen-port %d' % port)
+    port = (41642, 41641)[i % 2]
+    wg_a.port(wg0['a'], port)
     m.set_port('wg0', port)
 
 
-sh('wg set wg0 listen-port 41641')
+wg_a.port(wg0['a'], 41641)
 m.set_port('wg0', 41641)
-sh('ip netns exec b wg set wg0 peer $(wg show wg0 public-key) '
-   'endpoint 192.0.2.1:41641')
+a_key, b_key = (wg.key(wg0[name], os.urandom(32))
+                for name, wg in (('a', wg_a), ('b', wg_b)))
+
+
+def introduce():
+    """The two begin anew, as with peers they have never seen."""
+    wg_a.peers(wg0['a'], links.peer(b_key, ['10.9.0.2/32', 'fd09::2/128']))
+    wg_b.peers(wg0['b'], links.peer(a_key, ['10.9.0.1/32', 'fd09::1/128'],
+                                    ('192.0.2.1', 41641)))
+
+
+# Those of pair() have gone with the keys.
+sh('wg set wg0 peer $(wg show wg0 peers) remove')
+sh('ip netns exec b wg set wg0 peer $(ip netns exec b wg show wg0 peers) '
+   'remove; ip -n b route add 10.8.0.0/24 dev wg0')
+introduce()
 
 
 @race('keys of WireGuard')
 def _(i):
-    sh('''
-key=$(wg genkey)
-old=$(ip netns exec b wg show wg0 public-key)
-ip netns exec b wg set wg0 private-key <(echo $key)
-wg set wg0 peer $old remove \\
-	peer $(wg pubkey <<<$key) allowed-ips 10.9.0.2/32,fd09::2/128
-''')
+    """Each round has a handshake, and packets by the key that came of it."""
+    global b_key
+    wg_a.peers(wg0['a'], links.no_peer(b_key))
+    wg_b.peers(wg0['b'], links.no_peer(a_key))
+    b_key = wg_b.key(wg0['b'], os.urandom(32))
+    before = came_in('wg0')
+    introduce()
+    if not until(lambda: came_in('wg0') > before, 60):
+        raise RuntimeError('round %d: no packet by the new key' % i)
 
 
 @race('peers that come and go')
 def _(i):
-    m.peer('wg0', 2, ['10.9.0.2', 'fd09::2'], ['10.9.0.2', '10.9.0.0/24'],
-           flags=C['TAILRACE_PEER_JAILED'] if i % 2 else 0)
-    if i % 3 == 0:
+    m.peer('wg0', 2, INSIDE, ['10.9.0.2', '10.9.0.0/24'],
+           flags=C['TAILRACE_PEER_JAILED'])
+    if i % 2:
         m.unpeer('wg0', 2)
+    m.peer('wg0', 2, INSIDE, INSIDE)
 
 
-m.peer('wg0', 2, ['10.9.0.2', 'fd09::2'], ['10.9.0.2', 'fd09::2'])
+@race('settings')
+def _(i):
+    m.set('wg0', flows_max=(4096, 16384)[i % 2], flags=i // 2 % 2,
+          records=i // 4 % 2, max_stale=1000 * (i % 3))
+
+
+m.set('wg0', flags=0, records=1, max_stale=0)
+key = os.urandom(32)
 
 
 @race('devices that are deleted')
 def _(i):
-    sh('ip link add wg1 type wireguard; ip addr add 10.8.0.1/24 dev wg1; '
-       'wg set wg1 listen-port 41643; ip link set wg1 up')
-    m.attach('wg1', 41643)
+    """Packets have come from inside the tunnel, and still do."""
+    links_a.add('wg1', 'wireguard')
+    number = index('wg1')
+    links_a.address('wg1', '10.8.0.1/24')
+    wg_a.port(number, 41643)
+    wg1_key = wg_a.key(number, key)
+    wg_a.peers(number, links.peer(b_key, ['10.8.0.2/32', '10.9.0.2/32'],
+                                  ('192.0.2.2', 51820)))
+    links_a.up('wg1')
+    m.attach('wg1', 41643, records=i % 5 == 0)
+    m.policy('wg1')
     if i % 2:
-        m.policy('wg1')
         m.bind('wg1', second)
-    sh('ip link del wg1')
+    wg_b.peers(wg0['b'], links.peer(wg1_key, ['10.8.0.1/32'],
+                                    ('192.0.2.1', 41643)))
+    came = until(lambda: came_in('wg1'), 60)
+    links_a.delete('wg1')
+    wg_b.peers(wg0['b'], links.no_peer(wg1_key))
+    if not came:
+        raise RuntimeError('round %d: nothing came by wg1' % i)
 
 
 @race('namespaces that end')
 def _(i):
-    sh('ip netns add c; ip -n c link add wg1 type wireguard; '
-       'ip -n c link set lo up; ip -n c link set wg1 up')
-    if not os.fork():
-        try:
-            enter('c')
-            c = Module()
-            c.attach('wg1', 41643)
-            c.policy('wg1')
-            c.bind('wg1', udp('c'))
-            c.begin('wg1')
-        finally:
-            os._exit(0)
-    noise = subprocess.Popen(['ip', 'netns', 'exec', 'c', 'ping', '-q', '-f',
-                              '-c', '20', '-i', '0.002', '127.0.0.1'],
-                             stdout=subprocess.DEVNULL,
-                             stderr=subprocess.DEVNULL)
-    os.wait()
-    sh('ip netns del c')
-    noise.wait()
+    """Each with a link to b, by which packets come until it is gone."""
+    with inside('b'):
+        if not until(lambda: 'c' not in [n for _, n in socket.if_nameindex()],
+                     60):
+            raise RuntimeError('round %d: the last one does not go' % i)
+    with links.new_namespace():
+        there, wg = links.Links(), links.WireGuard()
+        there.up('lo')
+        there.add_veth('b', 'c', 'b')
+        there.address('b', '10.7.0.1/24')
+        there.up('b')
+        there.add('wg1', 'wireguard')
+        wg.port(index('wg1'), 41643)
+        there.up('wg1')
+        c = Module()
+        c.attach('wg1', 41643)
+        c.policy('wg1')
+        with inside('b'):
+            links_b.address('c', '10.7.0.2/24')
+            links_b.up('c')
+        # A socket keeps the namespace until the module notices its end.
+        if i % 8 == 0:
+            one = udp_from()
+            c.bind('wg1', one)
+            one.close()
+        c.begin('wg1')
+        if not until(lambda: sum(c.stat('wg1', 'STEER_' + kind) for kind in
+                                 ('NO_SOCKET', 'STUN', 'DISCO')), 60):
+            raise RuntimeError('round %d: nothing came to the port' % i)
+        for one in c.nl, there, wg:
+            one.close()
 
 
 @race('module')
 def _(i):
     global m
     m.nl.close()
-    sh('rmmod tailrace; modprobe tailrace')
+    links.unload('tailrace')
+    links.load(image)
     m = Module()
-    attach()
+    attach(records=i % 3 == 0)
     if i % 2:
         m.bind('wg0', agents[0])
 
@@ -211,20 +348,19 @@ def policy(turn):
 
 def swaps():
     """Sends while another process swaps them, and counts what gets in."""
-    for one in traffic:
-        one.kill()
-        one.wait()
-    traffic.clear()
+    stop()
     sh('''
 ip route replace 10.9.1.0/24 dev wg0
-for i in {1..%d}; do ip addr add 10.9.2.$i/32 dev wg0; done
 ip netns exec b ip route replace 10.9.2.0/24 dev wg0
-for i in {1..%d}; do ip netns exec b ip addr add 10.9.1.$i/32 dev wg0; done
 wg set wg0 peer $(ip netns exec b wg show wg0 public-key) \\
 	allowed-ips 10.9.0.2/32,10.9.1.0/24,fd09::2/128
 ip netns exec b wg set wg0 peer $(wg show wg0 public-key) \\
 	allowed-ips 10.9.0.1/32,10.9.2.0/24,fd09::1/128
-''' % (WIDE, WIDE))
+''')
+    for source, target in zip(SOURCES, TARGETS):
+        links_a.address('wg0', target + '/32')
+        with inside('b'):
+            links_b.address('wg0', source + '/32')
     m.policy('wg0', ['10.9.0.0/16'], policy(0))
     ok(pings(), 'packets pass under the policies to be swapped')
     swapper = os.fork()
@@ -285,10 +421,8 @@ ip netns exec b wg set wg0 peer $(wg show wg0 public-key) \\
 
 if not ONLY or 'policies' in ONLY:
     swaps()
-for one in traffic:
-    one.kill()
-    one.wait()
-sh('echo 0 >/sys/kernel/rcu_expedited')
+stop()
+sh('echo 0 >/sys/kernel/rcu_expedited || :')
 m.nl.close()
 sh('rmmod tailrace; modprobe tailrace')
 same(module_in('a').devices(), [], 'and the module comes off')
