@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "lib/file.h"
+#include "lib/json.h"
 #include "lib/log.h"
 #include "lib/util.h"
 
@@ -53,19 +54,13 @@ static void keep_aside(struct store *s, const char *path, const char *what)
 /* The whole file as one JSON object; NULL and *@what when it is not. */
 static struct json_object *parse(const char *text, size_t n, const char **what)
 {
-	struct json_tokener *tok = json_tokener_new();
-	struct json_object *o;
+	struct json_object *o = json_parse(text, n);
 
-	json_tokener_set_flags(tok, JSON_TOKENER_STRICT);
-	o = n < INT_MAX ? json_tokener_parse_ex(tok, text, (int)n) : NULL;
-	if (json_tokener_get_error(tok) != json_tokener_success ||
-	    !json_object_is_type(o, json_type_object)) {
-		json_object_put(o);
-		o = NULL;
-		*what = "not a JSON object";
-	}
-	json_tokener_free(tok);
-	return o;
+	if (json_object_is_type(o, json_type_object))
+		return o;
+	json_object_put(o);
+	*what = "not a JSON object";
+	return NULL;
 }
 
 static int get_key(struct key *k, struct json_object *o, const char *name)

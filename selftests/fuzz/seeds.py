@@ -59,6 +59,17 @@ write("derp", [bytes([side]) + frame for side in (0, 1)
 write("httphead", [b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: DERP\r\n\r\n",
                    b"HTTP/1.0 407\r\n\r\n"])
 
+write("text", [b"1.2.3.4", b"::ffff:1.2.3.4", b"fd7a:115c:a1e0::1", b"1.2.3.4:5",
+               b"[::1]:41641", b"10.0.0.0/8", b"::/0", b"*", b"1.2.3.4-1.2.3.9",
+               b"nodekey:" + b"0f" * 32, b"1h30m", b"1.5s", b"10y", b"0"])
+PREFS = '"ControlURL":"http://h","RouteAll":true,"WantRunning":true,' \
+    '"LoggedOut":false,"ShieldsUp":true,"AdvertiseTags":["tag:b","tag:a"],' \
+    '"Hostname":"h","AdvertiseRoutes":["10.0.0.0/8","::/0"],"Strict":true,' \
+    '"MaxStaleSeconds":60,"FlowTable":4096,"FlowRecordsSeconds":null'
+write("prefs", [b"\0{" + PREFS.encode() + b"}",
+                b'\1{"HostnameSet":true,"AdvertiseTagsSet":true,'
+                + PREFS.encode() + b"}"])
+
 NODE = '{"ID":7,"StableID":"s","Name":"a.b.","Key":"nodekey:' + "1" * 64 + \
     '","Addresses":["100.64.0.7/32"]}'
 PEER = '{"ID":9,"Key":"nodekey:' + "2" * 64 + '","DiscoKey":"discokey:' + \
