@@ -4,9 +4,9 @@
 #include <json-c/json.h>
 #include <netinet/in.h>
 #include <string.h>
-#include <time.h>
 
 #include "cli/expression.h"
+#include "cli/show.h"
 #include "kernel/flow.h"
 #include "kernel/stats.h"
 #include "kernel/verdict.h"
@@ -20,20 +20,11 @@ static const char *const ends[] = {
 	[TAILRACE_FLOW_END_OFF] = "off",
 };
 
-/* A number is enough of what this version has no name for. */
-static const char *named(const char *name, unsigned int n, char text[16])
-{
-	if (name)
-		return name;
-	snprintf(text, 16, "%u", n);
-	return text;
-}
-
 static const char *end_name(const struct tailrace_flow_record *r,
 			    char text[16])
 {
-	return named(r->end < ARRAY_SIZE(ends) ? ends[r->end] : NULL, r->end,
-		     text);
+	return show_named(r->end < ARRAY_SIZE(ends) ? ends[r->end] : NULL,
+			  r->end, text);
 }
 
 static const char *proto_name(const struct tailrace_flow_record *r,
@@ -43,7 +34,7 @@ static const char *proto_name(const struct tailrace_flow_record *r,
 		return "malformed";
 	if (r->proto == 255)
 		return "fragments";
-	return named(expression_proto_name(r->proto), r->proto, text);
+	return show_named(expression_proto_name(r->proto), r->proto, text);
 }
 
 static void print_end(FILE *f, const struct tailrace_flow_record *r,
@@ -63,17 +54,6 @@ static void print_end(FILE *f, const struct tailrace_flow_record *r,
 		fprintf(f, ip->family == 6 ? "[%s]:%u" : "%s:%u", text, port);
 }
 
-static void print_time(FILE *f, uint64_t ns)
-{
-	time_t seconds = (time_t)(ns / SEC_NS);
-	struct tm tm;
-	char text[16];
-
-	localtime_r(&seconds, &tm);
-	strftime(text, sizeof(text), "%H:%M:%S", &tm);
-	fprintf(f, "%s.%03u", text, (unsigned int)(ns % SEC_NS / MS_NS));
-}
-
 static void print_count(FILE *f, uint64_t packets, uint64_t bytes)
 {
 	fprintf(f, "%llu packets %llu bytes", (unsigned long long)packets,
@@ -87,7 +67,7 @@ void flow_print(FILE *f, const struct tailrace_flow_record *r)
 	uint64_t lasted = r->last > r->start ? r->last - r->start : 0;
 	char text[16];
 
-	print_time(f, r->last);
+	show_time(f, r->last, 3);
 	fprintf(f, " %s %s %s ", out ? "out" : "in",
 		r->flags & TAILRACE_FLOW_DROPPED ? "drop" : "accept",
 		proto_name(r, text));
@@ -107,36 +87,13 @@ void flow_print(FILE *f, const struct tailrace_flow_record *r)
 	fprintf(f, ", %llu.%03u s", (unsigned long long)(lasted / SEC_NS),
 		(unsigned int)(lasted % SEC_NS / MS_NS));
 	if (r->flags & TAILRACE_FLOW_DROPPED)
-		fprintf(f, ", %s", named(stats_drop_name(r->drop), r->drop,
-					 text));
+		fprintf(f, ", %s",
+			show_named(stats_drop_name(r->drop), r->drop, text));
 	if (r->flags & TAILRACE_FLOW_BY_RULE)
 		fprintf(f, ", rule %u", r->rule);
 	if (r->peer)
 		fprintf(f, ", peer %u", r->peer);
 	fprintf(f, ", %s\n", end_name(r, text));
-}
-
-static void add_number(struct json_object *o, const char *name, uint64_t n)
-{
-	json_object_object_add(o, name, json_object_new_uint64(n));
-}
-
-static void add_text(struct json_object *o, const char *name, const char *text)
-{
-	json_object_object_add(o, name, json_object_new_string(text));
-}
-
-static void add_time(struct json_object *o, const char *name, uint64_t ns)
-{
-	time_t seconds = (time_t)(ns / SEC_NS);
-	char text[40], all[64];
-	struct tm tm;
-
-	gmtime_r(&seconds, &tm);
-	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(all, sizeof(all), "%s.%09uZ", text,
-		 (unsigned int)(ns % SEC_NS));
-	add_text(o, name, all);
 }
 
 static void add_ends(struct json_object *o,
@@ -146,12 +103,12 @@ static void add_ends(struct json_object *o,
 	char text[IP_TEXT_MAX];
 
 	if (local.family) {
-		add_text(o, "local", ip_format(&local, text));
-		add_text(o, "remote", ip_format(&remote, text));
+		show_add_text(o, "local", ip_format(&local, text));
+		show_add_text(o, "remote", ip_format(&remote, text));
 	}
 	if (verdict_has_ports(r->proto)) {
-		add_number(o, "local_port", r->local_port);
-		add_number(o, "remote_port", r->remote_port);
+		show_add_number(o, "local_port", r->local_port);
+		show_add_number(o, "remote_port", r->remote_port);
 	}
 }
 
@@ -161,31 +118,32 @@ struct json_object *flow_json(const struct tailrace_flow_record *r)
 	bool dropped = r->flags & TAILRACE_FLOW_DROPPED;
 	char text[16];
 
-	add_time(o, "start", r->start);
-	add_time(o, "last", r->last);
-	add_text(o, "direction",
-		 r->flags & TAILRACE_FLOW_OUTBOUND ? "out" : "in");
-	add_text(o, "verdict", dropped ? "drop" : "accept");
+	show_add_time(o, "start", r->start);
+	show_add_time(o, "last", r->last);
+	show_add_text(o, "direction",
+		      r->flags & TAILRACE_FLOW_OUTBOUND ? "out" : "in");
+	show_add_text(o, "verdict", dropped ? "drop" : "accept");
 	if (dropped)
-		add_text(o, "reason", named(stats_drop_name(r->drop), r->drop,
-					    text));
+		show_add_text(o, "reason",
+			      show_named(stats_drop_name(r->drop), r->drop,
+					 text));
 	if (r->flags & TAILRACE_FLOW_BY_RULE)
-		add_number(o, "rule", r->rule);
-	add_number(o, "generation", r->generation);
+		show_add_number(o, "rule", r->rule);
+	show_add_number(o, "generation", r->generation);
 	if (r->peer)
-		add_number(o, "peer", r->peer);
-	add_number(o, "proto", r->proto);
+		show_add_number(o, "peer", r->peer);
+	show_add_number(o, "proto", r->proto);
 	if (expression_proto_name(r->proto))
-		add_text(o, "proto_name", expression_proto_name(r->proto));
+		show_add_text(o, "proto_name", expression_proto_name(r->proto));
 	add_ends(o, r);
-	add_number(o, "rx_packets", r->rx_packets);
-	add_number(o, "rx_bytes", r->rx_bytes);
-	add_number(o, "tx_packets", r->tx_packets);
-	add_number(o, "tx_bytes", r->tx_bytes);
+	show_add_number(o, "rx_packets", r->rx_packets);
+	show_add_number(o, "rx_bytes", r->rx_bytes);
+	show_add_number(o, "tx_packets", r->tx_packets);
+	show_add_number(o, "tx_bytes", r->tx_bytes);
 	if (r->proto == IPPROTO_TCP) {
-		add_number(o, "rx_tcp_flags", r->rx_tcp_flags);
-		add_number(o, "tx_tcp_flags", r->tx_tcp_flags);
+		show_add_number(o, "rx_tcp_flags", r->rx_tcp_flags);
+		show_add_number(o, "tx_tcp_flags", r->tx_tcp_flags);
 	}
-	add_text(o, "end", r->end ? end_name(r, text) : "none");
+	show_add_text(o, "end", r->end ? end_name(r, text) : "none");
 	return o;
 }

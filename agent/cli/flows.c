@@ -2,14 +2,13 @@
 /* `tailrace flows`: flow records as the module sends them. */
 #include <errno.h>
 #include <json-c/json.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cli/cli.h"
 #include "cli/flags.h"
 #include "cli/flow.h"
+#include "cli/follow.h"
 #include "cli/sight.h"
 #include "kernel/flow.h"
 
@@ -19,13 +18,6 @@ struct flows {
 	bool json, done;
 	unsigned long count, printed;
 };
-
-static volatile sig_atomic_t interrupted;
-
-static void on_signal(int number)
-{
-	interrupted = 1;
-}
 
 static void show(struct flows *f, const struct tailrace_flow_record *r)
 {
@@ -67,32 +59,17 @@ static int start(struct flows *f)
 		     0;
 }
 
+static void on_lost(void)
+{
+	fputs("tailrace: records were lost, they came faster than they were read; records_lost in 'tailrace status --json' counts them\n",
+	      stderr);
+}
+
 /* Until a signal or the last of --count. */
 static int run(struct flows *f)
 {
-	struct pollfd pfd = { .fd = mnl_socket_get_fd(f->nl.socket),
-			      .events = POLLIN };
-	struct sigaction act = { .sa_handler = on_signal };
-	sigset_t blocked, before;
-	int err = 0;
+	int err = follow(&f->nl, &f->done, on_news, f, on_lost);
 
-	sigemptyset(&blocked);
-	sigaddset(&blocked, SIGINT);
-	sigaddset(&blocked, SIGTERM);
-	sigprocmask(SIG_BLOCK, &blocked, &before);
-	sigaction(SIGINT, &act, NULL);
-	sigaction(SIGTERM, &act, NULL);
-	while (!f->done && !interrupted && !err) {
-		if (ppoll(&pfd, 1, NULL, &before) < 0 && errno != EINTR)
-			err = -errno;
-		else if (!interrupted)
-			err = netlink_receive(&f->nl, on_news, f);
-		if (err == -ENOBUFS) {
-			fputs("tailrace: records were lost, they came faster than they were read; records_lost in 'tailrace status --json' counts them\n",
-			      stderr);
-			err = 0;
-		}
-	}
 	return err ? cli_error("%s", strerror(-err)) : 0;
 }
 

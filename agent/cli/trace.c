@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* `tailrace trace`: what the packet filter decides, while it does. */
-#include <errno.h>
 #include <json-c/json.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -11,6 +8,7 @@
 #include "cli/cli.h"
 #include "cli/expression.h"
 #include "cli/flags.h"
+#include "cli/follow.h"
 #include "cli/sight.h"
 #include "cli/verdict.h"
 #include "kernel/stats.h"
@@ -27,15 +25,9 @@ struct trace {
 	uint64_t lost_rate, lost_ring, lost_socket;
 	uint64_t told; /* of all three together */
 	uint64_t told_at;
-	bool done, ended;
+	bool done;
+	bool ended; /* not by --count */
 };
-
-static volatile sig_atomic_t interrupted;
-
-static void on_signal(int number)
-{
-	interrupted = 1;
-}
 
 static uint64_t lost(const struct trace *t)
 {
@@ -104,7 +96,8 @@ static void on_news(void *ctx, const struct nlmsghdr *h)
 	t->lost_rate = news.lost_rate;
 	t->lost_ring = news.lost_ring;
 	t->lost_socket = news.lost_socket;
-	t->ended |= news.ended;
+	if (news.ended && !t->done)
+		t->ended = t->done = true;
 	if (now_ns() - t->told_at > SEC_NS)
 		tell_lost(t);
 }
@@ -131,29 +124,11 @@ static int start(struct trace *t, const struct expression *e)
 /* Until a signal, the last of --count, or the device's end. */
 static int run(struct trace *t)
 {
-	struct pollfd pfd = { .fd = mnl_socket_get_fd(t->nl.socket),
-			      .events = POLLIN };
-	struct sigaction act = { .sa_handler = on_signal };
-	sigset_t blocked, before;
-	int err = 0;
+	/* the module counts what it could not deliver */
+	int err = follow(&t->nl, &t->done, on_news, t, NULL);
 
-	sigemptyset(&blocked);
-	sigaddset(&blocked, SIGINT);
-	sigaddset(&blocked, SIGTERM);
-	sigprocmask(SIG_BLOCK, &blocked, &before);
-	sigaction(SIGINT, &act, NULL);
-	sigaction(SIGTERM, &act, NULL);
-	while (!t->done && !t->ended && !interrupted && !err) {
-		if (ppoll(&pfd, 1, NULL, &before) < 0 && errno != EINTR)
-			err = -errno;
-		else if (!interrupted)
-			err = netlink_receive(&t->nl, on_news, t);
-		/* the module counts what it could not deliver */
-		if (err == -ENOBUFS)
-			err = 0;
-	}
 	tell_lost(t);
-	if (t->ended && !t->done)
+	if (t->ended)
 		return cli_error("%s is gone, or tailrace.ko detached from it",
 				 t->sight.device);
 	return err ? cli_error("%s", strerror(-err)) : 0;

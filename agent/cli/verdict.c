@@ -4,10 +4,10 @@
 #include <json-c/json.h>
 #include <netinet/in.h>
 #include <string.h>
-#include <time.h>
 
 #include "cli/expression.h"
 #include "cli/rule.h"
+#include "cli/show.h"
 #include "kernel/addrset.h"
 #include "kernel/stats.h"
 #include "lib/util.h"
@@ -57,15 +57,6 @@ static bool accepted(const struct tailrace_verdict *v)
 static const char *direction(const struct tailrace_verdict *v)
 {
 	return v->flags & TAILRACE_TRACE_OUT ? "out" : "in";
-}
-
-/* "17" is enough of a protocol or a reason that this version has no name for. */
-static const char *named(const char *name, unsigned int n, char text[16])
-{
-	if (name)
-		return name;
-	snprintf(text, 16, "%u", n);
-	return text;
 }
 
 static const char *lookup(const char *const *list, size_t n, unsigned int i)
@@ -150,14 +141,15 @@ void verdict_print_cause(FILE *f, const struct tailrace_verdict *v,
 
 	if (!accepted(v)) {
 		words = lookup(reasons, ARRAY_SIZE(reasons), v->drop);
-		fputs(words ? words : named(stats_drop_name(v->drop), v->drop, n),
+		fputs(words ? words :
+			      show_named(stats_drop_name(v->drop), v->drop, n),
 		      f);
 		return;
 	}
 	if (!verdict_by_rule(v)) {
-		fputs(named(lookup(cause_words, ARRAY_SIZE(cause_words),
-				   v->cause),
-			    v->cause, n),
+		fputs(show_named(lookup(cause_words, ARRAY_SIZE(cause_words),
+					v->cause),
+				 v->cause, n),
 		      f);
 		return;
 	}
@@ -169,17 +161,6 @@ void verdict_print_cause(FILE *f, const struct tailrace_verdict *v,
 		fputs(" of an earlier policy", f);
 	if (v->cause == TAILRACE_CAUSE_CACHE)
 		fputs(", known flow", f);
-}
-
-static void print_time(FILE *f, uint64_t ns)
-{
-	time_t seconds = (time_t)(ns / SEC_NS);
-	struct tm tm;
-	char text[16];
-
-	localtime_r(&seconds, &tm);
-	strftime(text, sizeof(text), "%H:%M:%S", &tm);
-	fprintf(f, "%s.%06u", text, (unsigned int)(ns % SEC_NS / 1000));
 }
 
 /* What a peer is known by, or NULL. */
@@ -195,7 +176,7 @@ void verdict_print(FILE *f, const struct tailrace_verdict *v,
 {
 	char text[ADDRSET_TEXT_MAX];
 
-	print_time(f, v->time);
+	show_time(f, v->time, 6);
 	fprintf(f, " %-3s %-6s ", direction(v),
 		accepted(v) ? "accept" : "drop");
 	verdict_print_packet(f, v);
@@ -211,54 +192,31 @@ void verdict_print(FILE *f, const struct tailrace_verdict *v,
 	fputc('\n', f);
 }
 
-static void add_text(struct json_object *o, const char *name, const char *text)
-{
-	json_object_object_add(o, name, json_object_new_string(text));
-}
-
-static void add_number(struct json_object *o, const char *name, uint64_t n)
-{
-	json_object_object_add(o, name, json_object_new_uint64(n));
-}
-
-static void add_time(struct json_object *o, uint64_t ns)
-{
-	time_t seconds = (time_t)(ns / SEC_NS);
-	char text[40], all[64];
-	struct tm tm;
-
-	gmtime_r(&seconds, &tm);
-	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(all, sizeof(all), "%s.%09uZ", text,
-		 (unsigned int)(ns % SEC_NS));
-	add_text(o, "time", all);
-}
-
 static void add_packet(struct json_object *o, const struct tailrace_verdict *v)
 {
 	struct ip_addr src = verdict_src(v), dst = verdict_dst(v);
 	bool ports = verdict_has_ports(v->proto);
 	char text[IP_TEXT_MAX], flags[16];
 
-	add_number(o, "proto", v->proto);
+	show_add_number(o, "proto", v->proto);
 	if (expression_proto_name(v->proto))
-		add_text(o, "proto_name", expression_proto_name(v->proto));
+		show_add_text(o, "proto_name", expression_proto_name(v->proto));
 	if (src.family) {
-		add_text(o, "src", ip_format(&src, text));
-		add_text(o, "dst", ip_format(&dst, text));
+		show_add_text(o, "src", ip_format(&src, text));
+		show_add_text(o, "dst", ip_format(&dst, text));
 	}
 	if (ports) {
-		add_number(o, "sport", v->sport);
-		add_number(o, "dport", v->dport);
+		show_add_number(o, "sport", v->sport);
+		show_add_number(o, "dport", v->dport);
 	}
 	if (v->proto == IPPROTO_TCP)
-		add_text(o, "tcp_flags", tcp_flags(v->tcp_flags, flags));
+		show_add_text(o, "tcp_flags", tcp_flags(v->tcp_flags, flags));
 	if (is_icmp(v)) {
-		add_number(o, "icmp_type", v->icmp_type);
-		add_number(o, "icmp_code", v->icmp_code);
+		show_add_number(o, "icmp_type", v->icmp_type);
+		show_add_number(o, "icmp_code", v->icmp_code);
 	}
-	add_number(o, "len", v->len);
-	add_number(o, "packets", v->packets);
+	show_add_number(o, "len", v->len);
+	show_add_number(o, "packets", v->packets);
 }
 
 struct json_object *verdict_json(const struct tailrace_verdict *v,
@@ -269,27 +227,28 @@ struct json_object *verdict_json(const struct tailrace_verdict *v,
 	char text[RULE_TEXT_MAX], addr[ADDRSET_TEXT_MAX], n[16];
 	const struct kernel_rule *rule = NULL;
 
-	add_time(o, v->time);
-	add_text(o, "direction", direction(v));
-	add_text(o, "verdict", accepted(v) ? "accept" : "drop");
+	show_add_time(o, "time", v->time);
+	show_add_text(o, "direction", direction(v));
+	show_add_text(o, "verdict", accepted(v) ? "accept" : "drop");
 	if (accepted(v))
-		add_text(o, "cause",
-			 named(lookup(causes, ARRAY_SIZE(causes), v->cause),
-			       v->cause, n));
+		show_add_text(o, "cause",
+			      show_named(lookup(causes, ARRAY_SIZE(causes),
+						v->cause),
+					 v->cause, n));
 	else
-		add_text(o, "reason",
-			 named(stats_drop_name(v->drop), v->drop, n));
+		show_add_text(o, "reason",
+			      show_named(stats_drop_name(v->drop), v->drop, n));
 	if (accepted(v) && verdict_by_rule(v)) {
-		add_number(o, "rule", v->rule);
+		show_add_number(o, "rule", v->rule);
 		rule = policy ? rule_find(policy, v->rule, v) : NULL;
 	}
 	if (rule)
-		add_text(o, "rule_text", rule_excerpt(rule, v, text));
-	add_number(o, "generation", v->generation);
+		show_add_text(o, "rule_text", rule_excerpt(rule, v, text));
+	show_add_number(o, "generation", v->generation);
 	if (v->peer)
-		add_number(o, "peer", v->peer);
+		show_add_number(o, "peer", v->peer);
 	if (peer_address(peer, addr))
-		add_text(o, "peer_addr", addr);
+		show_add_text(o, "peer_addr", addr);
 	add_packet(o, v);
 	return o;
 }
