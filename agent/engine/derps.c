@@ -22,6 +22,10 @@
 /* However long a server says its restart takes. */
 #define RESTART_MAX_MS 60000u
 #define RESTART_SPACING_MS 250u
+/* A server that takes logins and then hangs up must not be asked all the time. */
+#define LASTING (10 * SEC_NS)
+/* Of one region's health texts to the owner, who logs them. */
+#define HEALTH_SPACING (60 * SEC_NS)
 
 /* A region that is or was in use; the connection comes and goes. */
 struct region {
@@ -30,13 +34,14 @@ struct region {
 	struct derp *conn;
 	struct derp_queue queue;
 	struct event *retry;
-	unsigned int failures; /* since the last login */
+	unsigned int failures; /* since the last connection that lasted */
 	size_t first; /* node to begin with: past one that let us down */
 	bool connected;
-	uint64_t last_write, last_frame;
+	uint64_t connected_at, last_write, last_frame;
 	uint64_t restart_until;
 	uint32_t restart_ms;
 	char health[DERP_HEALTH_MAX];
+	uint64_t told_at; /* when the owner heard of one, 0: never */
 	UT_hash_handle hh;
 };
 
@@ -122,9 +127,16 @@ static void route_learn(struct derps *d, const struct key *peer, int id)
 
 static void set_health(struct region *r, const char *text)
 {
+	uint64_t now = now_ns();
+
 	if (!strcmp(r->health, text))
 		return;
 	snprintf(r->health, sizeof(r->health), "%s", text);
+	if (*text) {
+		if (r->told_at && now - r->told_at < HEALTH_SPACING)
+			return;
+		r->told_at = now;
+	}
 	if (r->d->ops->health)
 		r->d->ops->health(r->d->ctx, r->id, r->health);
 }
@@ -172,14 +184,15 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
 /* n^2 * 10 ms, at most 5 s, times 0.5 to 1.5; or as a restarting server says. */
 static void schedule_retry(struct region *r)
 {
-	unsigned int ms, n = ++r->failures;
 	struct timeval tv;
+	unsigned int ms, n;
 
 	if (r->restart_until && now_ns() < r->restart_until) {
 		ms = r->restart_ms;
 		r->restart_ms = RESTART_SPACING_MS;
 	} else {
 		r->restart_until = 0;
+		n = ++r->failures;
 		ms = n < 23 ? n * n * 10 : BACKOFF_MAX_MS;
 		if (ms > BACKOFF_MAX_MS)
 			ms = BACKOFF_MAX_MS;
@@ -195,7 +208,7 @@ static void on_connected(void *ctx)
 	struct region *r = ctx;
 
 	r->connected = true;
-	r->failures = 0;
+	r->connected_at = now_ns();
 	r->first = 0;
 	r->restart_until = 0;
 	r->d->stats.connects++;
@@ -262,6 +275,8 @@ static void on_closed(void *ctx, const char *why)
 	int id = r->id;
 
 	d->stats.failures++;
+	if (r->connected && now_ns() - r->connected_at >= LASTING)
+		r->failures = 0;
 	if (!r->connected && derp_node_index(r->conn) >= 0)
 		r->first = (size_t)derp_node_index(r->conn) + 1;
 	disconnect_region(r);

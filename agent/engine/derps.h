@@ -44,8 +44,9 @@ struct derps_ops {
 	 */
 	void (*disconnected)(void *ctx, int region, const char *why);
 	/*
-	 * The server's own complaint about itself; "" when it is well or the
-	 * connection ends. Must not call back into this file.
+	 * The server's own complaint about itself, a new one once a minute at
+	 * most; "" when it is well or the connection ends. Must not call back
+	 * into this file.
 	 */
 	void (*health)(void *ctx, int region, const char *text);
 	/*

@@ -309,6 +309,11 @@ static void test_control_frames(void)
 	fake_send(s.conns, &health);
 	tap_ok(RUN_UNTIL(base, c.healths == 2) && !c.health[0],
 	       "and healthy again");
+	health.data_len = 3;
+	fake_send(s.conns, &health);
+	tap_ok(RUN_UNTIL(base, !strcmp(derps_health(c.d, 1), "too")) &&
+		       c.healths == 2,
+	       "a complaint that comes and goes is not told every time");
 
 	fake_send(s.conns, &restarting);
 	event_base_loop(base, EVLOOP_NONBLOCK);
@@ -319,6 +324,23 @@ static void test_control_frames(void)
 	       "routes end with the connection");
 	fake_listen(&s);
 	tap_ok(RUN_UNTIL(base, c.connects == 2), "until it is back");
+	teardown();
+}
+
+/* A server, or somebody with our key, that ends what it has let in. */
+static void test_flapping(void)
+{
+	uint64_t began = now_ns();
+	unsigned int n;
+
+	setup();
+	for (n = 1; n <= 9; n++) {
+		RUN_UNTIL(base, c.connects == n && s.conns);
+		fake_close(s.conns);
+		RUN_UNTIL(base, c.failures == n);
+	}
+	tap_ok(c.connects == 9 && now_ns() - began > 900 * MS_NS,
+	       "logins that do not last are tried again ever later");
 	teardown();
 }
 
@@ -552,6 +574,7 @@ int main(void)
 	test_packets();
 	test_oversize();
 	test_control_frames();
+	test_flapping();
 	test_pending();
 	test_backlog();
 	test_rate();
