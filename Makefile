@@ -128,7 +128,7 @@ $B/shim/%.o: %.c $(SHIM_DEPS) $(SHIM_HEADERS)
 	$(CC) $(SHIM_FLAGS) -O1 $(SHIM_SANITIZE) -c -o $@ $<
 
 $(FILTER_TESTS): $B/unit/%: selftests/unit/%.c \
-		selftests/unit/tap.h $(SHIM_SRCS:%.c=$B/shim/%.o)
+		$(addprefix selftests/unit/,packet.h tap.h) $(SHIM_SRCS:%.c=$B/shim/%.o)
 	@mkdir -p $(@D)
 	$(say) LD $@
 	$(CC) $(SHIM_FLAGS) -O1 $(SHIM_SANITIZE) -o $@ $< $(SHIM_SRCS:%.c=$B/shim/%.o)

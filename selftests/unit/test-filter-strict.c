@@ -8,6 +8,7 @@
 #include "../../kmod/peer.h"
 #include "../../kmod/policy.h"
 #include "../../kmod/strict.h"
+#include "packet.h"
 #include "tap.h"
 
 #define PASS (-1)
@@ -36,30 +37,6 @@ static int judge(const u8 *b, u32 len, bool in)
 		 tr_filter_out(&filter, &peers, &pkt, &result))
 		return PASS;
 	return result.drop;
-}
-
-static u32 make4(u8 *b, u8 proto, const char *src, const char *dst, u32 l4_len)
-{
-	memset(b, 0, 20 + l4_len);
-	b[0] = 0x45;
-	b[3] = 20 + l4_len;
-	b[9] = proto;
-	memcpy(b + 12, src, 4);
-	memcpy(b + 16, dst, 4);
-	return 20 + l4_len;
-}
-
-static u32 make(u8 *b, u8 proto, const char *src, const char *dst, u16 sport,
-		u16 dport, u8 flags)
-{
-	u32 len = make4(b, proto, src, dst, 20);
-
-	b[20] = sport >> 8;
-	b[21] = sport;
-	b[22] = dport >> 8;
-	b[23] = dport;
-	b[33] = flags;
-	return len;
 }
 
 /* From a peer's port 5000 to one of ours. */

@@ -6,6 +6,7 @@
 #include "../../kmod/packet.h"
 #include "../../kmod/peer.h"
 #include "../../kmod/policy.h"
+#include "packet.h"
 #include "tap.h"
 
 #define PASS (-1)
@@ -44,29 +45,12 @@ static int judge(const u8 *b, u32 len, bool in)
 	return result.drop;
 }
 
-static u32 make4(u8 *b, u8 proto, const char *src, const char *dst, u32 l4_len)
-{
-	memset(b, 0, 20 + l4_len);
-	b[0] = 0x45;
-	b[3] = 20 + l4_len;
-	b[9] = proto;
-	memcpy(b + 12, src, 4);
-	memcpy(b + 16, dst, 4);
-	return 20 + l4_len;
-}
-
 static int packet(bool in, u8 proto, const char *src, const char *dst,
 		  u16 sport, u16 dport, u8 flags)
 {
 	u8 b[64];
-	u32 len = make4(b, proto, src, dst, 20);
 
-	b[20] = sport >> 8;
-	b[21] = sport;
-	b[22] = dport >> 8;
-	b[23] = dport;
-	b[33] = flags;
-	return judge(b, len, in);
+	return judge(b, make(b, proto, src, dst, sport, dport, flags), in);
 }
 
 static int in(u8 proto, const char *src, const char *dst, u16 dport)
