@@ -204,7 +204,7 @@ int cmd_relay(struct cli *cli, int argc, char **argv)
 		{ "tcp-user-timeout", FLAG_DURATION, &o.user_ms, "for data nobody acknowledges (15s)", false },
 		{ "workers", FLAG_NUMBER, &o.workers, "threads (one a processor)", false },
 		{ "user", FLAG_TEXT, &c.user, "become this user after opening ports and keys; SIGHUP then reads --certdir as that user", false },
-		{ "ktls", FLAG_BOOL, &c.ktls, "let the kernel encrypt where it can", false },
+		{ "ktls", FLAG_BOOL, &c.ktls, "let the kernel encrypt where it can: less memory, more CPU time (off)", false },
 		{ "verbose", FLAG_BOOL, &o.verbose, "log why each connection ends", false },
 		{ 0 }
 	};
