@@ -31,7 +31,7 @@ int relayd_rate_load(const char *path, uint64_t *rate, uint64_t *burst)
 {
 	struct rates r = {0};
 	struct json_object *o;
-	const char *why = "it is no JSON";
+	const char *why = NULL;
 	char *text;
 	size_t n;
 	int err;
@@ -43,6 +43,8 @@ int relayd_rate_load(const char *path, uint64_t *rate, uint64_t *burst)
 	}
 	o = json_parse(text, n);
 	free(text);
+	if (!o)
+		why = "it is no JSON";
 	err = o ? json_decode(o, fields, ARRAY_SIZE(fields), &r, &why) :
 		  -EINVAL;
 	json_object_put(o);
@@ -55,7 +57,7 @@ int relayd_rate_load(const char *path, uint64_t *rate, uint64_t *burst)
 		log_error("%s: %s; it must be "
 			  "{\"PerClientRateLimitBytesPerSec\":N,"
 			  "\"PerClientRateBurstBytes\":M}",
-			  path, why ? why : "it is no object");
+			  path, why);
 		return err;
 	}
 	*rate = (uint64_t)r.rate;
@@ -84,7 +86,7 @@ int relayd_mesh_key_load(const char *path, struct key *mesh_key)
 	while (end > start && isspace((unsigned char)end[-1]))
 		*--end = '\0';
 	err = key_parse(mesh_key, "", start);
-	if (!err && key_is_zero(mesh_key))
+	if (!err && (key_is_zero(mesh_key) || start + strlen(start) != end))
 		err = -EINVAL;
 	sodium_memzero(text, n);
 	free(text);
