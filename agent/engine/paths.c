@@ -7,47 +7,8 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "engine/paths_parts.h"
 #include "lib/util.h"
-#include "proto/classify.h"
-#include "proto/disco.h"
-
-/* One disco key; several nodes may share it (disco.md 2). */
-struct disco_info {
-	struct key disco;
-	struct disco_shared shared;
-	struct peer *peers; /* utlist, by info_next */
-	UT_hash_handle hh;
-};
-
-struct peer {
-	struct paths *ps;
-	struct key key;
-	uint32_t id;
-	struct path path;
-	struct disco_info *info; /* NULL: no disco key known */
-	struct event *timer;
-	struct kernel_path published;
-	bool call_pending; /* waits for fresh endpoints */
-	bool seen; /* mark and sweep against the netmap */
-	struct peer *info_prev, *info_next;
-	UT_hash_handle hh; /* by key */
-	UT_hash_handle hh_id;
-};
-
-struct paths {
-	struct event_base *base;
-	const struct paths_ops *ops;
-	void *ctx;
-	struct key node_public;
-	struct key disco_private, disco_public;
-	uint64_t disco_generation;
-	struct peer *peers, *peers_by_id;
-	struct disco_info *infos;
-	struct disco_endpoints own;
-	uint64_t own_time; /* when they were found; 0 never */
-	uint16_t relay_port;
-	struct paths_stats stats;
-};
 
 struct paths *paths_new(struct event_base *base, const struct paths_ops *ops,
 			void *ctx)
@@ -60,7 +21,7 @@ struct paths *paths_new(struct event_base *base, const struct paths_ops *ops,
 	return ps;
 }
 
-static struct disco_info *info_find(const struct paths *ps, const struct key *k)
+struct disco_info *paths_info_find(const struct paths *ps, const struct key *k)
 {
 	struct disco_info *info;
 
@@ -93,7 +54,7 @@ static void info_join(struct peer *p, const struct key *disco)
 	if (p->info && key_equal(&p->info->disco, disco))
 		return;
 	info_leave(p);
-	info = info_find(ps, disco);
+	info = paths_info_find(ps, disco);
 	if (!info) {
 		info = xcalloc(1, sizeof(*info));
 		info->disco = *disco;
@@ -110,7 +71,7 @@ static void info_join(struct peer *p, const struct key *disco)
 	ps->disco_generation++;
 }
 
-static struct peer *peer_find(const struct paths *ps, const struct key *k)
+struct peer *paths_peer_find(const struct paths *ps, const struct key *k)
 {
 	struct peer *p;
 
@@ -118,7 +79,7 @@ static struct peer *peer_find(const struct paths *ps, const struct key *k)
 	return p;
 }
 
-static struct peer *peer_find_id(const struct paths *ps, uint32_t id)
+struct peer *paths_peer_find_id(const struct paths *ps, uint32_t id)
 {
 	struct peer *p;
 
@@ -158,7 +119,7 @@ static void peer_publish(struct peer *p)
 	p->ps->ops->publish(p->ps->ctx, &path);
 }
 
-static void peer_arm(struct peer *p)
+void paths_peer_arm(struct peer *p)
 {
 	uint64_t next = path_next(&p->path), now = now_ns(), wait;
 	struct timeval tv;
@@ -178,16 +139,12 @@ static void peer_timer(evutil_socket_t fd, short what, void *arg)
 	struct peer *p = arg;
 
 	path_tick(&p->path, now_ns());
-	peer_arm(p);
+	paths_peer_arm(p);
 }
 
-/*
- * Seals @m for the peers of @info and sends it to @to, or over DERP @region to
- * @dst. 0 or a negative errno.
- */
-static int disco_send(struct paths *ps, const struct disco_info *info,
-		      const struct disco_msg *m, const struct endpoint *to,
-		      int region, const struct key *dst)
+int paths_disco_send(struct paths *ps, const struct disco_info *info,
+		     const struct disco_msg *m, const struct endpoint *to,
+		     int region, const struct key *dst)
 {
 	uint8_t packet[DISCO_OVERHEAD + DISCO_PLAIN_MAX + 9216];
 	uint8_t nonce[DISCO_NONCE_LEN];
@@ -220,7 +177,8 @@ static int peer_ping(void *ctx, const struct endpoint *to,
 	m.ping.node_key = p->ps->node_public;
 	if (size > DISCO_PING_LEN)
 		m.ping.padding = size - DISCO_PING_LEN;
-	return disco_send(p->ps, p->info, &m, to, p->path.home_derp, &p->key);
+	return paths_disco_send(p->ps, p->info, &m, to, p->path.home_derp,
+				&p->key);
 }
 
 static void peer_call(struct peer *p)
@@ -231,7 +189,7 @@ static void peer_call(struct peer *p)
 	if (!p->info || !p->path.home_derp)
 		return;
 	m.call_me_maybe = p->ps->own;
-	disco_send(p->ps, p->info, &m, NULL, p->path.home_derp, &p->key);
+	paths_disco_send(p->ps, p->info, &m, NULL, p->path.home_derp, &p->key);
 }
 
 static void peer_call_me_maybe(void *ctx)
@@ -263,7 +221,7 @@ static uint32_t peer_new_id(const struct paths *ps, const struct key *k)
 {
 	uint32_t id = (uint32_t)get_be16(k->b) << 8 | k->b[2];
 
-	while (!id || peer_find_id(ps, id))
+	while (!id || paths_peer_find_id(ps, id))
 		id = (id + 1) & 0xffffff;
 	return id;
 }
@@ -366,7 +324,7 @@ void paths_set_netmap(struct paths *ps, const struct netmap *nm,
 		if (key_is_zero(&node->key) || node->wireguard_only ||
 		    node_is_expired(nm, node, unix_now))
 			continue;
-		p = peer_find(ps, &node->key);
+		p = paths_peer_find(ps, &node->key);
 		if (!p)
 			p = peer_new(ps, &node->key);
 		p->seen = true;
@@ -378,7 +336,7 @@ void paths_set_netmap(struct paths *ps, const struct netmap *nm,
 		path_set_listed(&p->path, node->endpoints, node->n_endpoints,
 				now);
 		peer_publish(p);
-		peer_arm(p);
+		paths_peer_arm(p);
 	}
 	HASH_ITER(hh, ps->peers, p, tmp)
 		if (!p->seen)
@@ -407,177 +365,44 @@ void paths_reset(struct paths *ps)
 		path_reset(&p->path);
 		if (p->path.active)
 			path_set_active(&p->path, false, now);
-		peer_arm(p);
+		paths_peer_arm(p);
 	}
-}
-
-/*
- * A ping over UDP is a candidate for every node with this disco key; it is
- * proof only for the one it names, or the only one.
- */
-static bool ping_from_udp(struct disco_info *info, const struct disco_ping *ping,
-			  const struct endpoint *from, uint64_t now)
-{
-	bool one = !info->peers->info_next;
-	struct peer *p;
-
-	DL_FOREACH2(info->peers, p, info_next) {
-		bool mine = one || key_equal(&p->key, &ping->node_key);
-
-		if (!path_got_ping(&p->path, from, ping->txid, mine, now))
-			return false;
-		peer_arm(p);
-	}
-	return true;
-}
-
-/* @from is NULL for what came over DERP @region from @src. */
-static void disco_input(struct paths *ps, const struct endpoint *from,
-			int region, const struct key *src, const uint8_t *data,
-			size_t n)
-{
-	struct disco_msg m, pong = { .type = DISCO_PONG };
-	uint8_t plain[9216];
-	uint64_t now = now_ns();
-	struct disco_info *info;
-	struct key sender;
-	struct peer *p;
-	ssize_t len;
-	int err;
-
-	ps->stats.disco_in++;
-	info = disco_sender(data, n, &sender) ? NULL : info_find(ps, &sender);
-	/* Over DERP the server says who it was; the netmap must agree. */
-	p = src ? peer_find(ps, src) : NULL;
-	if (!info || (src && (!p || p->info != info))) {
-		ps->stats.disco_bad_peer++;
-		return;
-	}
-	len = disco_open(data, n, &info->shared, plain, sizeof(plain));
-	if (len < 0) {
-		ps->stats.disco_bad_box++;
-		return;
-	}
-	err = disco_decode(&m, plain, (size_t)len);
-	if (err) {
-		ps->stats.disco_bad_message += err == -EBADMSG;
-		return;
-	}
-	switch (m.type) {
-	case DISCO_PING:
-		if (from && !ping_from_udp(info, &m.ping, from, now))
-			return;
-		memcpy(pong.pong.txid, m.ping.txid, DISCO_TXID_LEN);
-		if (from)
-			pong.pong.src = *from;
-		else
-			pong.pong.src =
-				(struct endpoint){ .ip = ip_v4(127, 3, 3, 40),
-						   .port = (uint16_t)region };
-		disco_send(ps, info, &pong, from, region, src);
-		return;
-	case DISCO_PONG:
-		DL_FOREACH2(info->peers, p, info_next)
-			if (path_got_pong(&p->path, m.pong.txid, from, region,
-					  now)) {
-				peer_arm(p);
-				return;
-			}
-		return;
-	case DISCO_CALL_ME_MAYBE:
-		if (!p)
-			return;
-		path_got_call_me_maybe(&p->path, m.call_me_maybe.list,
-				       m.call_me_maybe.count, now);
-		peer_arm(p);
-		return;
-	case DISCO_BIND:
-	case DISCO_BIND_CHALLENGE:
-	case DISCO_BIND_ANSWER:
-	case DISCO_CALL_ME_MAYBE_VIA:
-	case DISCO_ALLOCATE_REQUEST:
-	case DISCO_ALLOCATE_RESPONSE:
-		/* Peer relays: our capability version doesn't ask for them. */
-		return;
-	}
-}
-
-void paths_udp_input(struct paths *ps, const struct endpoint *from,
-		     const uint8_t *data, size_t n)
-{
-	disco_input(ps, from, 0, NULL, data, n);
-}
-
-void paths_derp_input(struct paths *ps, int region, const struct key *src,
-		      const uint8_t *data, size_t n)
-{
-	struct peer *p;
-
-	if (classify_udp(data, n) == PACKET_DISCO) {
-		disco_input(ps, NULL, region, src, data, n);
-		return;
-	}
-	p = peer_find(ps, src);
-	if (!p) {
-		ps->stats.relay_unknown++;
-		return;
-	}
-	ps->stats.relay_in++;
-	ps->ops->inject(ps->ctx, p->id, data, n);
-}
-
-void paths_relay_input(struct paths *ps, uint32_t peer, const uint8_t *data,
-		       size_t n)
-{
-	struct peer *p = peer_find_id(ps, peer);
-
-	if (!p) {
-		ps->stats.relay_unknown++;
-		return;
-	}
-	ps->stats.relay_out++;
-	/* Not trusted, but it may work: send on both (nat-traversal.md 6.2). */
-	if (p->path.best.ep.ip.family)
-		ps->ops->send_udp(ps->ctx, &p->path.best.ep, data, n);
-	ps->ops->send_derp(ps->ctx, p->path.home_derp, &p->key, data, n);
-	path_set_active(&p->path, false, now_ns());
-	peer_arm(p);
 }
 
 void paths_adopt(struct paths *ps, uint32_t peer, const struct endpoint *ep)
 {
-	struct peer *p = peer_find_id(ps, peer);
+	struct peer *p = paths_peer_find_id(ps, peer);
 
 	if (!p)
 		return;
 	path_adopt(&p->path, ep, now_ns());
-	peer_arm(p);
+	paths_peer_arm(p);
 }
 
 void paths_peer_active(struct paths *ps, uint32_t peer)
 {
-	struct peer *p = peer_find_id(ps, peer);
+	struct peer *p = paths_peer_find_id(ps, peer);
 
 	if (!p)
 		return;
 	path_set_active(&p->path, true, now_ns());
-	peer_arm(p);
+	paths_peer_arm(p);
 }
 
 void paths_peer_idle(struct paths *ps, uint32_t peer)
 {
-	struct peer *p = peer_find_id(ps, peer);
+	struct peer *p = paths_peer_find_id(ps, peer);
 
 	if (!p)
 		return;
 	path_set_idle(&p->path);
-	peer_arm(p);
+	paths_peer_arm(p);
 }
 
 void paths_advertised(struct paths *ps, const struct key *node,
 		      const struct key *disco)
 {
-	struct peer *p = peer_find(ps, node);
+	struct peer *p = paths_peer_find(ps, node);
 
 	if (p && !key_is_zero(disco))
 		info_join(p, disco);
@@ -585,7 +410,7 @@ void paths_advertised(struct paths *ps, const struct key *node,
 
 uint32_t paths_peer_id(const struct paths *ps, const struct key *node)
 {
-	const struct peer *p = peer_find(ps, node);
+	const struct peer *p = paths_peer_find(ps, node);
 
 	return p ? p->id : 0;
 }
@@ -594,7 +419,7 @@ bool paths_peer_disco(const struct paths *ps, const struct key *node,
 		      struct key *own, struct key *theirs,
 		      struct disco_shared *shared)
 {
-	const struct peer *p = peer_find(ps, node);
+	const struct peer *p = paths_peer_find(ps, node);
 
 	if (!p || !p->info)
 		return false;
@@ -611,7 +436,7 @@ uint64_t paths_disco_generation(const struct paths *ps)
 
 bool paths_peer_key(const struct paths *ps, uint32_t id, struct key *node)
 {
-	const struct peer *p = peer_find_id(ps, id);
+	const struct peer *p = paths_peer_find_id(ps, id);
 
 	if (p)
 		*node = p->key;
@@ -621,7 +446,7 @@ bool paths_peer_key(const struct paths *ps, uint32_t id, struct key *node)
 bool paths_peer_status(const struct paths *ps, const struct key *node,
 		       struct paths_peer_status *out)
 {
-	const struct peer *p = peer_find(ps, node);
+	const struct peer *p = paths_peer_find(ps, node);
 	const struct endpoint *target;
 
 	memset(out, 0, sizeof(*out));
@@ -640,13 +465,13 @@ bool paths_peer_status(const struct paths *ps, const struct key *node,
 int paths_ping(struct paths *ps, const struct key *node, size_t size,
 	       path_pong_cb cb, void *cb_ctx)
 {
-	struct peer *p = peer_find(ps, node);
+	struct peer *p = paths_peer_find(ps, node);
 	int err;
 
 	if (!p)
 		return -ENOENT;
 	err = path_ping(&p->path, size, cb, cb_ctx, now_ns());
-	peer_arm(p);
+	paths_peer_arm(p);
 	return err;
 }
 
