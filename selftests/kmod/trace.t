@@ -361,7 +361,7 @@ def storm():
         flood(200)
 
 
-thread = threading.Thread(target=storm)
+thread = threading.Thread(target=storm, daemon=True)
 thread.start()
 for i in range(30):
     trace = Trace('wg0', buffer=4096 if i % 2 else 1 << 20,
@@ -414,7 +414,7 @@ def feed():
         time.sleep(0.1)
 
 
-thread = threading.Thread(target=feed)
+thread = threading.Thread(target=feed, daemon=True)
 thread.start()
 lines = running.stdout.read().splitlines()
 ok(running.wait() == 0 and len(lines) == 2 and
