@@ -8,6 +8,7 @@
 #   make check-fuzz                short libFuzzer runs
 #   make check-kmod KERNEL=SUITE   the module in a VM: the suites of scripts/vm
 #   make check-matrix              that on every kernel, Debian 11 to sid
+#   make check-dkms                kernels that the module cannot serve
 #   make fuzz-kmod                 a million netlink messages, under KASAN
 #   make race-kmod [ROUNDS=N]      all comes and goes under traffic, 1,000 times
 #   make lint-kmod                 sparse, checkpatch, coccinelle, gcc, clang
@@ -33,6 +34,10 @@ else
 B := build
 endif
 
+ifdef CROSS # with B, see kmod-programs-arm64
+CC := $(CROSS)gcc
+AR := $(CROSS)ar
+endif
 CC ?= gcc
 
 # V=1 shows the commands.
@@ -149,20 +154,20 @@ $B/bench/filter: selftests/bench/filter.c $(SHIM_SRCS) $(SHIM_DEPS) \
 	$(CC) $(SHIM_FLAGS) -O2 -o $@ $< $(SHIM_SRCS)
 
 # static: it runs in the machines of other suites
-build/scenario: $(addprefix selftests/kmod/,scenario.c world.c oracle.c \
+$B/scenario: $(addprefix selftests/kmod/,scenario.c world.c oracle.c \
 		oracle_strict.c world.h oracle.h oracle_inside.h) uapi/tailrace.h
 	@mkdir -p $(@D)
 	$(say) LD $@
 	$(CC) -std=gnu11 -O2 -Wall -Werror -static -o $@ $(filter %.c,$^)
 
-build/netfuzz: $(addprefix selftests/kmod/,netfuzz.c netfuzz_message.c \
+$B/netfuzz: $(addprefix selftests/kmod/,netfuzz.c netfuzz_message.c \
 		netfuzz_socket.c netfuzz_model.c netfuzz.h netfuzz-tables) \
 		uapi/tailrace.yaml uapi/tailrace.h
 	@mkdir -p $(@D)
 	$(say) GEN $@-tables.h
 	selftests/kmod/netfuzz-tables >$@-tables.h
 	$(say) LD $@
-	$(CC) -std=gnu11 -O2 -Wall -Wextra -Werror -Iuapi -Ibuild -static \
+	$(CC) -std=gnu11 -O2 -Wall -Wextra -Werror -Iuapi -I$B -static \
 		-o $@ $(filter %.c,$^)
 
 build/fuzz/fuzz-filter: selftests/fuzz/fuzz-filter.c $(SHIM_SRCS) $(SHIM_DEPS) \
@@ -253,7 +258,7 @@ kmod:
 SUDO := $(shell test $$(id -u) = 0 || echo sudo -E)
 KERNEL ?= bookworm
 SUITES := uml trixie bookworm
-MATRIX := bullseye bookworm bookworm-backports trixie trixie-backports sid
+MATRIX := bullseye bookworm bookworm-backports trixie trixie-backports sid arm64
 # what wants fault injection or the sanitizers to be worth its time
 KMOD_DEBUG := $(addprefix selftests/kmod/,fault.t netfuzz.t)
 KMOD_TESTS := $(filter-out selftests/kmod/race.t \
@@ -272,9 +277,8 @@ deps:
 # A second make: the first could not ask pkg-config before deps were there. All
 # that two parts want is built before they run side by side.
 check: deps
-	@$(MAKE) --no-print-directory -j$(shell nproc) agent unit-tests \
-		$(KMOD_PROGRAMS)
-	@scripts/check interop unit $(patsubst %,kmod:%,$(SUITES)) san fuzz net
+	@$(MAKE) --no-print-directory -j$(shell nproc) agent unit-tests kmod-programs
+	@scripts/check interop unit $(patsubst %,kmod:%,$(SUITES)) san fuzz net dkms
 
 check-unit: $(UNIT_TESTS)
 	@$(call prove,$(if $(SAN),san,unit)) -j4 -e selftests/unit/run $(UNIT_TESTS) \
@@ -302,14 +306,27 @@ $B/lib/ld.so: $B/kernelctl $B/tailrace
 	cp -L $$($(CC) -print-file-name=ld-linux-x86-64.so.2) $@
 
 # What the tests run inside the machines.
-KMOD_PROGRAMS := $B/kernelctl $B/tailrace $B/lib/ld.so build/scenario build/netfuzz
+kmod-programs: $(addprefix $B/,kernelctl tailrace scenario netfuzz) \
+		$(if $(CROSS),,$B/lib/ld.so)
 
-check-kmod: $(KMOD_PROGRAMS)
+kmod-programs-arm64:
+	scripts/vm cross make --no-print-directory -C /src -j$(shell nproc) \
+		B=build/arm64 CROSS=aarch64-linux-gnu- kmod-programs
+
+check-kmod: kmod-programs$(if $(filter arm64,$(KERNEL)),-arm64)
 	@$(call prove,kmod-$(KERNEL),scripts/vm run --suite $(KERNEL) --kmod \
-		--timeout 1800 --) \
+		--timeout 5400 --) \
 		-e selftests/kmod/run $(KMOD_TESTS)
 
-check-matrix: $(KMOD_PROGRAMS)
+# What DKMS makes of kernels that the module cannot serve; each suite has another
+# DKMS.
+check-dkms: $(addprefix check-dkms-,bookworm trixie)
+check-dkms-%:
+	@$(call prove,dkms/$*,$(SUDO)) -e 'scripts/vm chroot $*' \
+		selftests/dkms/decline.t
+
+check-matrix: kmod-programs
+	@scripts/deps.sh --arm64
 	@$(SUDO) scripts/matrix $(MATRIX)
 
 # netfuzz.t does 3,000 in check-kmod.
@@ -386,7 +403,8 @@ clean:
 -include $(OBJS:.o=.d) $(MAINS:%.c=$B/%.d) $B/kernelctl.d $B/bench/relay.d $B/bench/coord.d $B/bench/tailnet.d \
 	$B/bench/policy.d $(UNIT_TESTS:=.d) $(FUZZERS:=.d)
 
-.PHONY: all agent bench bench-filter bench-lookup bench-policy bench-coord bench-kmod bench-relay kmod unit-tests \
+.PHONY: all agent bench bench-filter bench-lookup bench-policy bench-coord bench-kmod bench-relay kmod kmod-programs \
+	kmod-programs-arm64 unit-tests \
 	fuzzers deps check check-unit check-san check-fuzz check-kmod \
-	fuzz-kmod race-kmod check-matrix check-net check-interop demo lint lint-kmod install clean
+	fuzz-kmod race-kmod check-matrix check-dkms check-net check-interop demo lint lint-kmod install clean
 .SECONDARY:

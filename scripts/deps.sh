@@ -5,6 +5,7 @@
 # Debian 12, as root or through sudo. Quick when all is there already.
 #
 #   scripts/deps.sh           install what is missing
+#   scripts/deps.sh --arm64   and what emulates that processor
 #   scripts/deps.sh --list    print the names only
 set -euo pipefail
 
@@ -27,6 +28,7 @@ packages=(
 	# fetching peers
 	ca-certificates curl git openssl util-linux xz-utils
 )
+[[ ${1:-} != --arm64 ]] || packages+=(qemu-system-arm)
 
 if [[ ${1:-} == --list ]]; then
 	printf '%s\n' "${packages[@]}"

@@ -18,16 +18,19 @@ from netlink import *
 from spaces import *
 from tap import *
 
-BUILD = os.path.join(TOP, 'build')
+BUILD = os.path.join(TOP, 'build',
+                     'arm64' if os.uname().machine == 'aarch64' else '')
 
 
 def built(name):
     """
     The start of a command that runs a program of ours. What the machine has
-    may be older: it runs with the loader and the libraries it was built with.
+    may be older: it runs with the loader and the libraries it was built with,
+    but for the programs of another processor, which are built for the machine.
     """
-    return [os.path.join(BUILD, 'lib/ld.so'), '--library-path',
-            os.path.join(BUILD, 'lib'), os.path.join(BUILD, name)]
+    lib = os.path.join(BUILD, 'lib')
+    own = [os.path.join(lib, 'ld.so'), '--library-path', lib]
+    return (own if os.path.exists(lib) else []) + [os.path.join(BUILD, name)]
 
 
 class Netlink(Generic):
@@ -275,8 +278,9 @@ class Trace:
 
     def __init__(self, dev, buffer=1 << 24, **conditions):
         self.nl = Netlink()
-        option = SO_RCVBUFFORCE if buffer >= 1 << 16 else socket.SO_RCVBUF
-        self.nl.sock.setsockopt(socket.SOL_SOCKET, option, buffer)
+        # room for the answer, which the first verdicts may overtake
+        self.nl.sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE,
+                                max(buffer, 1 << 20))
         self.ifindex = u32(C['TAILRACE_A_TRACE_IFINDEX'], index(dev))
         self.seen, self.ended = [], False
         self.lost = dict.fromkeys(('RATE', 'RING', 'SOCKET'), 0)
@@ -293,6 +297,8 @@ class Trace:
         except Error:
             self.close()
             raise
+        if buffer < 1 << 20:
+            self.nl.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
 
     def _take(self, message):
         if message.cmd != C['TAILRACE_CMD_TRACE_NTF']:
