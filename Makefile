@@ -10,7 +10,9 @@
 #   make check-matrix              that on every kernel, Debian 11 to sid
 #   make check-dkms                kernels that the module cannot serve
 #   make fuzz-kmod                 a million netlink messages, under KASAN
-#   make race-kmod [ROUNDS=N]      all comes and goes under traffic, 1,000 times
+#   make race-kmod [ROUNDS=N]      all comes and goes under traffic, 1,000 times;
+#                                  KERNEL is one of scripts/vm's own: uml-smp,
+#                                  uml, uml-fast, kcsan
 #   make lint-kmod                 sparse, checkpatch, coccinelle, gcc, clang
 #   make check-net                 networks of namespaces
 #   make check-interop             against headscale, tailscaled and derper
@@ -259,8 +261,9 @@ SUDO := $(shell test $$(id -u) = 0 || echo sudo -E)
 KERNEL ?= bookworm
 SUITES := uml trixie bookworm
 MATRIX := bullseye bookworm bookworm-backports trixie trixie-backports sid arm64
-# what wants fault injection or the sanitizers to be worth its time
-KMOD_DEBUG := $(addprefix selftests/kmod/,fault.t netfuzz.t)
+# What wants fault injection or the sanitizers to be worth its time; or, full.t,
+# a kernel that lets one process have all of its processors.
+KMOD_DEBUG := $(addprefix selftests/kmod/,fault.t full.t netfuzz.t)
 KMOD_TESTS := $(filter-out selftests/kmod/race.t \
 	$(if $(filter uml uml-smp,$(KERNEL)),,$(KMOD_DEBUG)),\
 	$(sort $(wildcard selftests/kmod/*.t)))
@@ -337,7 +340,7 @@ fuzz-kmod: build/netfuzz
 
 race-kmod: ROUNDS ?= 1000
 race-kmod:
-	scripts/vm run --suite $(if $(filter uml%,$(KERNEL)),$(KERNEL),uml-smp) \
+	scripts/vm run --suite $(if $(filter uml% kcsan,$(KERNEL)),$(KERNEL),uml-smp) \
 		--kmod --timeout 14400 --env TAILRACE_ROUNDS=$(ROUNDS) \
 		-- prove -v --timer -e selftests/kmod/run selftests/kmod/race.t
 
