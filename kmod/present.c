@@ -107,15 +107,16 @@ static unsigned int rewrite(struct sk_buff *skb, const struct tr_outer *outer,
 static struct sock *wireguard_sock(const struct tr_device *tdev, u8 family)
 {
 	struct net *net = tdev->tn->net;
+	__be16 port = READ_ONCE(tdev->port);
 	struct sock *sk = NULL;
 
 	/* It is bound to all addresses and connected to none. */
 	if (family == AF_INET)
-		sk = udp4_lib_lookup(net, 0, 0, 0, tdev->port, 0);
+		sk = udp4_lib_lookup(net, 0, 0, 0, port, 0);
 #if IS_ENABLED(CONFIG_IPV6)
 	else
-		sk = udp6_lib_lookup(net, &in6addr_any, 0, &in6addr_any,
-				     tdev->port, 0);
+		sk = udp6_lib_lookup(net, &in6addr_any, 0, &in6addr_any, port,
+				     0);
 #endif
 	if (sk && !READ_ONCE(udp_sk(sk)->encap_rcv)) {
 		sock_put(sk);
