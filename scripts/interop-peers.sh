@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Builds the stock peers the interop tests talk to, each at a pinned version,
-# into $TAILRACE_CACHE/bin. What is already there at that version stays.
+# Builds the stock peers the interop tests talk to, and Litestream, which copies
+# coord's database, each at a pinned version, into $TAILRACE_CACHE/bin. What is
+# already there at that version stays.
 #
 # Debian packages and the Go module proxy are all it needs: any Go from 1.21
 # on fetches the toolchain a module asks for, and Debian 12's 1.19 is still
@@ -14,6 +15,7 @@ set -eu
 # 1.104 needs revisions of gvisor, gliderssh and setec that it does not serve.
 tailscale=tailscale.com@v1.102.5
 headscale=github.com/juanfont/headscale@v0.29.2
+litestream=github.com/benbjohnson/litestream@v0.5.0
 toolchain=golang.org/toolchain@v0.0.1-go1.26.8.linux-amd64
 
 cache=${TAILRACE_CACHE:-/var/cache/tailrace}
@@ -70,3 +72,4 @@ for program in derper tailscaled tailscale; do
 	build $tailscale $program
 done
 build $headscale headscale
+build $litestream litestream
