@@ -172,6 +172,11 @@ $B/netfuzz: $(addprefix selftests/kmod/,netfuzz.c netfuzz_message.c \
 	$(CC) -std=gnu11 -O2 -Wall -Wextra -Werror -Iuapi -I$B -static \
 		-o $@ $(filter %.c,$^)
 
+$B/flood: selftests/kmod/flood.c
+	@mkdir -p $(@D)
+	$(say) LD $@
+	$(CC) -D_GNU_SOURCE -std=gnu11 -O2 -Wall -Wextra -Werror -static -o $@ $<
+
 build/fuzz/fuzz-filter: selftests/fuzz/fuzz-filter.c $(SHIM_SRCS) $(SHIM_DEPS) \
 		$(SHIM_HEADERS)
 	@mkdir -p $(@D)
@@ -309,7 +314,7 @@ $B/lib/ld.so: $B/kernelctl $B/tailrace
 	cp -L $$($(CC) -print-file-name=ld-linux-x86-64.so.2) $@
 
 # What the tests run inside the machines.
-kmod-programs: $(addprefix $B/,kernelctl tailrace scenario netfuzz) \
+kmod-programs: $(addprefix $B/,kernelctl tailrace scenario netfuzz flood) \
 		$(if $(CROSS),,$B/lib/ld.so)
 
 kmod-programs-arm64:

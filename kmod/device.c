@@ -17,11 +17,19 @@
 #include "transaction.h"
 
 /*
- * What reaches the agent's socket from one source prefix: enough for a busy
- * site behind one address, too little to keep the agent from its work.
+ * What reaches the agent's socket from one source prefix, or from one peer:
+ * enough for a busy site behind one address, too little to keep the agent from
+ * its work.
  */
 #define AGENT_RATE 512
 #define AGENT_BURST 1024
+/*
+ * And from all strangers together, of one kind of packets, as source addresses
+ * are to be had for nothing. All kinds at once leave most of the buffer that
+ * the agent asks for to the peers, who do not come into this.
+ */
+#define STRANGERS_RATE 1024
+#define STRANGERS_BURST 512
 
 #define IDLE_SCAN_TICKS 4
 
@@ -219,6 +227,7 @@ static struct tr_device *create(struct tr_net *tn, struct net_device *dev,
 {
 	struct tr_device *tdev = kvzalloc(sizeof(*tdev), GFP_KERNEL);
 	static u64 serial;
+	int i;
 
 	if (!tdev)
 		return NULL;
@@ -241,7 +250,11 @@ static struct tr_device *create(struct tr_net *tn, struct net_device *dev,
 	tdev->state = TAILRACE_STATE_CLOSED;
 	spin_lock_init(&tdev->stale_lock);
 	tr_sock_init(&tdev->sock);
-	tr_ratelimit_init(&tdev->limit, AGENT_RATE, AGENT_BURST);
+	tr_ratelimit_init(&tdev->strangers, AGENT_RATE, AGENT_BURST);
+	for (i = 0; i < ARRAY_SIZE(tdev->strangers_all); i++)
+		tr_bucket_init(&tdev->strangers_all[i], STRANGERS_RATE,
+			       STRANGERS_BURST);
+	tr_ratelimit_init(&tdev->peers_limit, AGENT_RATE, AGENT_BURST);
 	tr_events_init(&tdev->events, tn->net, dev->ifindex);
 	tr_tsmp_init(&tdev->tsmp, dev, tdev->stats, &tdev->events);
 	INIT_LIST_HEAD(&tdev->transactions);

@@ -19,6 +19,7 @@
 #include "ratelimit.h"
 #include "sock.h"
 #include "stats.h"
+#include "steer.h"
 #include "tsmp.h"
 
 struct netlink_ext_ack;
@@ -55,7 +56,9 @@ struct tr_net {
  * @taps: struct tr_tap, who sees verdicts; readers RCU; of one cache line with
  *	@stats, which every packet reads
  * @sock: the agent's
- * @limit: what reaches it
+ * @strangers: what reaches it from nobody we know, by source
+ * @strangers_all: and by enum tr_steer_kind, from all of them
+ * @peers_limit: what reaches it from peers, by disco key
  * @filter: inside the tunnel
  * @peers: inside the tunnel
  * @aliases: outside of it
@@ -82,7 +85,9 @@ struct tr_device {
 	struct tr_stats __percpu *stats;
 	struct hlist_head taps;
 	struct tr_sock sock;
-	struct tr_ratelimit limit;
+	struct tr_ratelimit strangers;
+	struct tr_bucket strangers_all[TR_STEER_KINDS];
+	struct tr_ratelimit peers_limit;
 	struct tr_filter filter;
 	struct tr_peers peers;
 	struct tr_aliases aliases;

@@ -227,6 +227,11 @@ bool tr_disco_get(struct tr_disco *disco, u32 id, u8 theirs[TR_DISCO_KEY],
 	return secret;
 }
 
+bool tr_disco_knows(struct tr_disco *disco, const u8 theirs[TR_DISCO_KEY])
+{
+	return rhashtable_lookup(&disco->keys, theirs, key_params);
+}
+
 static void write_pong(u8 *pong, const struct disco_secret *secret, const u8 *txid,
 		       const struct in6_addr *from, __be16 port)
 {

@@ -90,6 +90,9 @@ void tr_disco_del(struct tr_disco *disco, u32 id);
 bool tr_disco_get(struct tr_disco *disco, u32 id, u8 theirs[TR_DISCO_KEY],
 		  u8 own[TR_DISCO_KEY]);
 
+/* Whether it is the public key of a peer. RCU read side. */
+bool tr_disco_knows(struct tr_disco *disco, const u8 key[TR_DISCO_KEY]);
+
 /**
  * tr_disco_answer() - make the pong to a ping
  * @disco: of the device

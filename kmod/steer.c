@@ -185,6 +185,31 @@ static const void *source(const struct sk_buff *skb, u8 family)
 				   (const void *)&ipv6_hdr(skb)->saddr;
 }
 
+/*
+ * The sender of disco is named in the packet. That can be a lie, but only of
+ * somebody in the tailnet or who has seen the peer's packets, and it costs
+ * nobody but that peer.
+ */
+static bool is_within_limit(const struct sk_buff *skb,
+			    const struct tr_outer *outer,
+			    enum tr_steer_kind kind)
+{
+	unsigned int off = outer->udp_off + sizeof(struct udphdr);
+	struct tr_device *tdev = outer->tdev;
+	u8 key[TR_DISCO_KEY] __aligned(8);
+
+	if (kind == TR_STEER_GENEVE)
+		off += GENEVE_LEN;
+	if ((kind == TR_STEER_DISCO || kind == TR_STEER_GENEVE) &&
+	    !skb_copy_bits(skb, off + sizeof(disco_magic), key, sizeof(key)) &&
+	    tr_disco_knows(&tdev->disco, key))
+		return tr_ratelimit_take_by(&tdev->peers_limit, key,
+					    sizeof(key));
+	return tr_ratelimit_take(&tdev->strangers, outer->family,
+				 source(skb, outer->family)) &&
+	       tr_bucket_take(&tdev->strangers_all[kind]);
+}
+
 static unsigned int to_agent(struct sk_buff *skb, const struct tr_outer *outer,
 			     enum tr_steer_kind kind)
 {
@@ -197,8 +222,7 @@ static unsigned int to_agent(struct sk_buff *skb, const struct tr_outer *outer,
 	struct tr_device *tdev = outer->tdev;
 	struct sock *sk;
 
-	if (!tr_ratelimit_take(&tdev->limit, outer->family,
-			       source(skb, outer->family))) {
+	if (!is_within_limit(skb, outer, kind)) {
 		tr_stats_inc(tdev->stats, TAILRACE_A_STATS_STEER_LIMITED);
 		return NF_DROP_REASON(skb, SKB_DROP_REASON_NETFILTER_DROP, 0);
 	}
