@@ -9,7 +9,8 @@
 #   make check-kmod KERNEL=SUITE   the module in a VM: the suites of scripts/vm
 #   make check-matrix              that on every kernel, Debian 11 to sid
 #   make check-dkms                kernels that the module cannot serve
-#   make fuzz-kmod                 a million netlink messages, under KASAN
+#   make fuzz-kmod                 a million netlink messages, ten million packets,
+#                                  under KASAN
 #   make race-kmod [ROUNDS=N]      all comes and goes under traffic, 1,000 times;
 #                                  KERNEL is one of scripts/vm's own: uml-smp,
 #                                  uml, uml-fast, kcsan
@@ -266,9 +267,9 @@ SUDO := $(shell test $$(id -u) = 0 || echo sudo -E)
 KERNEL ?= bookworm
 SUITES := uml trixie bookworm
 MATRIX := bullseye bookworm bookworm-backports trixie trixie-backports sid arm64
-# What wants fault injection or the sanitizers to be worth its time; or, full.t,
-# a kernel that lets one process have all of its processors.
-KMOD_DEBUG := $(addprefix selftests/kmod/,fault.t full.t netfuzz.t)
+# What wants fault injection or the sanitizers to be worth its time, or modules of
+# its own; or, full.t, a kernel that lets one process have all of its processors.
+KMOD_DEBUG := $(addprefix selftests/kmod/,fault.t full.t netfuzz.t packets.t)
 KMOD_TESTS := $(filter-out selftests/kmod/race.t \
 	$(if $(filter uml uml-smp,$(KERNEL)),,$(KMOD_DEBUG)),\
 	$(sort $(wildcard selftests/kmod/*.t)))
@@ -337,11 +338,15 @@ check-matrix: kmod-programs
 	@scripts/deps.sh --arm64
 	@$(SUDO) scripts/matrix $(MATRIX)
 
-# netfuzz.t does 3,000 in check-kmod.
+# What check-kmod does a little of.
+fuzz-kmod: MESSAGES ?= 1000000
+fuzz-kmod: PACKETS ?= 10000000
 fuzz-kmod: build/netfuzz
 	scripts/vm run --suite uml --kmod --timeout 14400 \
-		--env TAILRACE_NETFUZZ=1000000 -- \
-		prove -v --timer -e selftests/kmod/run selftests/kmod/netfuzz.t
+		--env TAILRACE_NETFUZZ=$(MESSAGES) \
+		--env TAILRACE_PACKETS=$(PACKETS) -- \
+		prove -v --timer -e selftests/kmod/run \
+		selftests/kmod/packets.t selftests/kmod/netfuzz.t
 
 race-kmod: ROUNDS ?= 1000
 race-kmod:
