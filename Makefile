@@ -11,6 +11,7 @@
 #   make check-dkms                kernels that the module cannot serve
 #   make fuzz-kmod                 a million netlink messages, ten million packets,
 #                                  under KASAN
+#   make random-kmod [POLICIES=N]  a thousand packets a policy, beside the oracle
 #   make race-kmod [ROUNDS=N]      all comes and goes under traffic, 1,000 times;
 #                                  KERNEL is one of scripts/vm's own: uml-smp,
 #                                  uml, uml-fast, kcsan
@@ -269,7 +270,7 @@ SUITES := uml trixie bookworm
 MATRIX := bullseye bookworm bookworm-backports trixie trixie-backports sid arm64
 # What wants fault injection or the sanitizers to be worth its time, or modules of
 # its own; or, full.t, a kernel that lets one process have all of its processors.
-KMOD_DEBUG := $(addprefix selftests/kmod/,fault.t full.t netfuzz.t packets.t)
+KMOD_DEBUG := $(addprefix selftests/kmod/,differ.t fault.t full.t netfuzz.t packets.t)
 KMOD_TESTS := $(filter-out selftests/kmod/race.t \
 	$(if $(filter uml uml-smp,$(KERNEL)),,$(KMOD_DEBUG)),\
 	$(sort $(wildcard selftests/kmod/*.t)))
@@ -348,6 +349,13 @@ fuzz-kmod: build/netfuzz
 		prove -v --timer -e selftests/kmod/run \
 		selftests/kmod/packets.t selftests/kmod/netfuzz.t
 
+random-kmod: POLICIES ?= 1040
+random-kmod: build/scenario
+	scripts/vm run --suite uml --kmod --timeout 14400 \
+		--env TAILRACE_POLICIES=$(POLICIES) \
+		$(if $(TEST_SEED),--env TEST_SEED=$(TEST_SEED)) -- \
+		prove -v --timer -e selftests/kmod/run selftests/kmod/differ.t
+
 race-kmod: ROUNDS ?= 1000
 race-kmod:
 	scripts/vm run --suite $(if $(filter uml% kcsan,$(KERNEL)),$(KERNEL),uml-smp) \
@@ -419,5 +427,5 @@ clean:
 .PHONY: all agent bench bench-filter bench-lookup bench-policy bench-coord bench-kmod bench-relay kmod kmod-programs \
 	kmod-programs-arm64 unit-tests \
 	fuzzers deps check check-unit check-san check-fuzz check-kmod \
-	fuzz-kmod race-kmod check-matrix check-dkms check-net check-interop demo lint lint-kmod install clean
+	fuzz-kmod race-kmod random-kmod check-matrix check-dkms check-net check-interop demo lint lint-kmod install clean
 .SECONDARY:

@@ -1,21 +1,60 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * scenario SEED POLICIES PACKETS [in]: writes a play for random.t, with packets
- * both ways or inward only. One step a line, bytes in hex:
+ * scenario SEED POLICIES PACKETS [MODE [KEPT]]: writes a play for random.t and
+ * differ.t. One step a line, bytes in hex:
  *
- *   unpeer ID             POLICY_..., PEER_... as attributes without the device
+ *   unpeer ID                POLICY_..., PEER_... as attributes without the device
  *   peer ATTRIBUTES
  *   begin
  *   add ATTRIBUTES
  *   commit FLAGS
- *   in PACKET VERDICT     from a peer; -1 or an enum tailrace_drop
- *   out PACKET VERDICT    to a peer
+ *   strict FLAG
+ *   in PACKET VERDICT RULE STEP    from a peer; -1 or an enum tailrace_drop; the
+ *                                  first rule that lets it in, or 0
+ *   out PACKET VERDICT RULE STEP   to a peer
+ *
+ * MODE says which device it is for:
+ *
+ *   wireguard   ordinary, and only packets that WireGuard lets through; this is
+ *               what there is without a MODE
+ *   in          the same, from peers only
+ *   ordinary    any packets
+ *   strict      strict from the beginning
+ *   late        strict for longer than the grace lasts, with an empty policy
+ *   changing    now strict and now not
+ *
+ * A policy, a set of peers, a change of strictness and a packet are steps, counted
+ * from 0. KEPT is a file of a digit for each; those that are not 1, or not there,
+ * are left out, and all others are what they were.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "world.h"
+
+enum mode { WIREGUARD, INWARD, ORDINARY, STRICT, LATE, CHANGING };
+
+static enum mode mode;
+static FILE *kept;
+static unsigned int steps;
+
+/* Whether the next step is part of the play. */
+static bool keep(void)
+{
+	steps++;
+	return !kept || getc(kept) == '1';
+}
+
+/* What the oracle has may still be read when there is another: never freed. */
+static struct world *new_world(void)
+{
+	struct world *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		abort();
+	return w;
+}
 
 /* Netlink attributes under construction. */
 static struct {
@@ -106,16 +145,39 @@ static void print_peer(const struct oracle_peer *p)
 	print_step("peer");
 }
 
-static void print_peers(struct oracle *o, struct world *w)
+static void print_peers(struct oracle *o)
 {
-	size_t i;
+	struct world *w = new_world();
+	size_t i, n = world_peers(w);
 
+	if (!keep())
+		return;
 	for (i = 0; i < o->n_peers; i++)
 		printf("unpeer %u\n", o->peers[i].id);
 	o->peers = w->peers;
-	o->n_peers = world_peers(w);
-	for (i = 0; i < o->n_peers; i++)
+	o->n_peers = n;
+	o->changes++;
+	for (i = 0; i < n; i++)
 		print_peer(&w->peers[i]);
+}
+
+static void print_next_policy(struct oracle *o)
+{
+	struct world *w = new_world();
+
+	world_policy(w);
+	if (!keep())
+		return;
+	print_policy(&w->policy);
+	oracle_commit(o, &w->policy);
+}
+
+static void print_strict(struct oracle *o, bool strict)
+{
+	if (!keep())
+		return;
+	printf("strict %d\n", strict);
+	oracle_set_strict(o, strict);
 }
 
 /* WireGuard throws the grossest away before any hook sees them. */
@@ -132,54 +194,107 @@ static bool passes_wireguard(const uint8_t *b, size_t len)
 	return false;
 }
 
-/* Packets until @n have been written; @both: runs of one direction. */
-static void print_packets(struct oracle *o, struct world *w, unsigned int n,
-			  bool both)
+static uint32_t first_rule(const struct oracle *o, const uint8_t *b, size_t len)
+{
+	size_t i;
+
+	for (i = 0; o->policy && i < o->policy->n_rules; i++)
+		if (oracle_rule_accepts(o, o->policy->rules[i].id, b, len))
+			return o->policy->rules[i].id;
+	return 0;
+}
+
+static void print_packet(struct oracle *o, bool in, const uint8_t *b,
+			 size_t len)
+{
+	if (!keep())
+		return;
+	printf("%s ", in ? "in" : "out");
+	print_hex(b, len);
+	printf(" %d %u %u\n", in ? oracle_in(o, b, len) : oracle_out(o, b, len),
+	       in ? first_rule(o, b, len) : 0, steps - 1);
+}
+
+static bool is_for_wireguard(void)
+{
+	return mode == WIREGUARD || mode == INWARD;
+}
+
+/* Packets until @n have been written; runs of one direction. */
+static void print_packets(struct oracle *o, unsigned int n)
 {
 	uint8_t b[WORLD_MAX_PACKET];
 	bool in = true;
 	size_t len;
 
 	while (n) {
-		if (both && world_chance(15))
+		if (mode != INWARD && world_chance(15))
 			in = !in;
-		if (world_chance(1))
-			print_peers(o, w);
+		/* That takes longer than a packet does. */
+		if (!world_rnd(is_for_wireguard() ? 100 : 400))
+			print_peers(o);
 		len = world_packet(b);
-		if (!passes_wireguard(b, len))
+		/* Nothing at all is WireGuard's keepalive, which it keeps. */
+		if (!len || (is_for_wireguard() && !passes_wireguard(b, len)))
 			continue;
-		printf("%s ", in ? "in" : "out");
-		print_hex(b, len);
-		printf(" %d\n", in ? oracle_in(o, b, len) :
-				     oracle_out(o, b, len));
+		print_packet(o, in, b, len);
 		n--;
 	}
 }
 
+static bool find_mode(const char *name)
+{
+	static const char *const names[] = {
+		[WIREGUARD] = "wireguard", [INWARD] = "in",
+		[ORDINARY] = "ordinary",   [STRICT] = "strict",
+		[LATE] = "late",	   [CHANGING] = "changing",
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		if (strcmp(name, names[i]))
+			continue;
+		mode = i;
+		return true;
+	}
+	return false;
+}
+
 int main(int argc, char **argv)
 {
-	static struct world worlds[2];
+	static const struct oracle_policy nothing;
 	struct oracle o;
-	bool both = argc == 4;
 	int i, n;
 
-	if (!both && (argc != 5 || strcmp(argv[4], "in"))) {
-		fprintf(stderr, "usage: scenario SEED POLICIES PACKETS [in]\n");
+	if (argc < 4 || argc > 6 || (argc > 4 && !find_mode(argv[4]))) {
+		fprintf(stderr,
+			"usage: scenario SEED POLICIES PACKETS [MODE [KEPT]]\n");
 		return 2;
+	}
+	if (argc > 5) {
+		kept = fopen(argv[5], "r");
+		if (!kept) {
+			perror(argv[5]);
+			return 1;
+		}
 	}
 	world_seed(strtoull(argv[1], NULL, 0));
 	n = atoi(argv[2]);
 	oracle_init(&o);
-	print_peers(&o, &worlds[1]);
-	print_packets(&o, &worlds[1], 20, both);
+	if (mode == STRICT || mode == LATE)
+		oracle_set_strict(&o, true);
+	if (mode == LATE) {
+		oracle_commit(&o, &nothing);
+		o.now = 1000;
+	}
+	print_peers(&o);
+	print_packets(&o, 20);
 	for (i = 0; i < n; i++) {
-		struct world *w = &worlds[i % 2];
-
-		world_policy(w);
-		print_policy(&w->policy);
-		oracle_commit(&o, &w->policy);
-		print_peers(&o, w);
-		print_packets(&o, w, atoi(argv[3]), both);
+		print_next_policy(&o);
+		print_peers(&o);
+		if (mode == CHANGING && world_chance(40))
+			print_strict(&o, world_chance(50));
+		print_packets(&o, atoi(argv[3]));
 	}
 	oracle_uninit(&o);
 	return 0;
