@@ -203,6 +203,11 @@ bench-kmod: build/bench/echo
 	scripts/vm run --suite $(KERNEL) --kmod --icount --timeout 3600 -- \
 		selftests/bench/cost
 
+# What a flood to WireGuard's port costs, bare and with the module.
+bench-flood: build/bench/echo $B/flood
+	scripts/vm run --suite uml-fast --kmod --timeout 3600 -- \
+		selftests/bench/flood
+
 # A packet in the filter by the size of the policy, beside nftables.
 bench-lookup: build/bench/play
 	scripts/vm run --suite uml-fast --kmod --timeout 3600 -- \
@@ -240,7 +245,8 @@ $B/bench/policy: selftests/bench/policy.c $B/libtailrace.a
 bench-policy: $B/bench/policy
 	$<
 
-bench: bench-filter bench-lookup bench-policy bench-relay bench-coord bench-kmod
+bench: bench-filter bench-lookup bench-policy bench-relay bench-coord bench-kmod \
+	bench-flood
 
 build/fuzz/fuzz-kmod-disco: selftests/fuzz/fuzz-kmod-disco.c kmod/box.c \
 		kmod/disco.c $(SHIM_DEPS) $(SHIM_HEADERS)
@@ -424,7 +430,7 @@ clean:
 -include $(OBJS:.o=.d) $(MAINS:%.c=$B/%.d) $B/kernelctl.d $B/bench/relay.d $B/bench/coord.d $B/bench/tailnet.d \
 	$B/bench/policy.d $(UNIT_TESTS:=.d) $(FUZZERS:=.d)
 
-.PHONY: all agent bench bench-filter bench-lookup bench-policy bench-coord bench-kmod bench-relay kmod kmod-programs \
+.PHONY: all agent bench bench-filter bench-lookup bench-policy bench-coord bench-kmod bench-flood bench-relay kmod kmod-programs \
 	kmod-programs-arm64 unit-tests \
 	fuzzers deps check check-unit check-san check-fuzz check-kmod \
 	fuzz-kmod race-kmod random-kmod check-matrix check-dkms check-net check-interop demo lint lint-kmod install clean
