@@ -20,18 +20,19 @@ BURST = 100
 
 
 def soldiers():
-    """Who works for packets on the way: ksoftirqd, of each processor."""
+    """Who works for packets on the way, and who must never wait for long."""
     for pid in filter(str.isdigit, os.listdir('/proc')):
         try:
             with open('/proc/%s/comm' % pid) as file:
-                if file.read().startswith('ksoftirqd/'):
+                if file.read().startswith(('ksoftirqd/', 'rcu_')):
                     yield int(pid)
         except OSError:
             pass
 
 
-# What the kernel has against those who take everything, and its watchdog.
+# What the kernel has against those who take everything, and its watchdogs.
 GUARDS = {'/proc/sys/kernel/sched_rt_runtime_us': '-1',
+          '/sys/module/workqueue/parameters/watchdog_thresh': '0',
           '/sys/module/rcupdate/parameters/rcu_cpu_stall_suppress': '1'}
 GUARDS.update((path, '0') for path in
               glob.glob('/sys/kernel/debug/sched/fair_server/cpu*/runtime'))
@@ -46,7 +47,9 @@ class alone:
             with open(path) as file:
                 self.guards[path] = file.read()
             self._write(path, GUARDS[path])
-        for pid in soldiers():
+        self.soldiers = {pid: os.sched_getscheduler(pid) for pid in soldiers()
+                         if os.sched_getscheduler(pid) != os.SCHED_FIFO}
+        for pid in self.soldiers:
             os.sched_setscheduler(pid, os.SCHED_FIFO, os.sched_param(60))
         self.cpus = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, self.cpus[:1])
@@ -73,6 +76,8 @@ class alone:
             os.waitpid(pid, 0)
         os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
         os.sched_setaffinity(0, self.cpus)
+        for pid, policy in self.soldiers.items():
+            os.sched_setscheduler(pid, policy, os.sched_param(0))
         for path, text in self.guards.items():
             self._write(path, text)
 
@@ -146,7 +151,7 @@ tc filter add dev wg0 egress matchall action drop
 m.set('wg0', flags=C['TAILRACE_DEVICE_STRICT'],
       flows_max=C['TAILRACE_MIN_FLOWS'])
 asked = 0
-while asked < 3 * C['TAILRACE_MIN_FLOWS']:
+while asked < 2 * C['TAILRACE_MIN_FLOWS']:
     one = udp('a', '10.9.0.1')
     for port in range(10000, 10000 + 512):
         one.sendto(b'x', ('10.9.0.2', port))
