@@ -96,7 +96,7 @@ import os, time
 os.sched_setaffinity(0, {%d})
 os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50))
 print(flush=True)
-end = time.monotonic() + 600
+end = time.monotonic() + 120
 while time.monotonic() < end:
     pass
 '''
