@@ -87,22 +87,22 @@ def judge(packets):
     return found
 
 
-def is_right(direction, want, want_rule, rule, proto, verdict, passed):
-    # TSMP that is accepted is the module's own.
+def is_right(direction, want, rules, rule, proto, verdict, passed):
+    # TSMP that is accepted is the module's own. Of several rules any may be named.
     ends = direction == 'in' and proto == TSMP
     return verdict == want and passed == (verdict == -1 and not ends) and \
-        (not rule or proto == FRAGMENT or rule == want_rule)
+        (proto == FRAGMENT or rule in rules)
 
 
 def compare(packets, count):
     """The first Difference, but for its lateness."""
     for one, got in zip(packets, judge(packets)):
-        direction, packet, want, want_rule, step = one
+        direction, packet, want, rules, step = one
         count[got[2]] += 1
         count['rule'] += got[0] > 0
-        if not is_right(direction, want, want_rule, *got):
-            return step, '%s %s: want %d by rule %d, got %d by rule %d, ' \
-                'protocol %d, %s' % (direction, packet.hex(), want, want_rule,
+        if not is_right(direction, want, rules, *got):
+            return step, '%s %s: want %d by one of %r, got %d by rule %d, ' \
+                'protocol %d, %s' % (direction, packet.hex(), want, sorted(rules),
                                      got[2], got[0], got[1],
                                      'passed' if got[3] else 'stopped')
     return None
@@ -126,7 +126,8 @@ def play(seed, mode, policies, packets, count, kept=None):
     for line in text.splitlines() + ['end']:
         step, *rest = line.split()
         if step in ('in', 'out'):
-            batch.append((step, bytes.fromhex(rest[0]), *map(int, rest[1:])))
+            batch.append((step, bytes.fromhex(rest[0]), int(rest[1]),
+                          set(map(int, rest[2].split(','))), int(rest[3])))
             continue
         found = batch and compare(batch, count)
         if found:

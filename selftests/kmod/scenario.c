@@ -9,9 +9,9 @@
  *   add ATTRIBUTES
  *   commit FLAGS
  *   strict FLAG
- *   in PACKET VERDICT RULE STEP    from a peer; -1 or an enum tailrace_drop; the
- *                                  first rule that lets it in, or 0
- *   out PACKET VERDICT RULE STEP   to a peer
+ *   in PACKET VERDICT RULES STEP    from a peer; -1 or an enum tailrace_drop; 0
+ *                                   and the rules that would each let it in
+ *   out PACKET VERDICT RULES STEP   to a peer
  *
  * MODE says which device it is for:
  *
@@ -194,14 +194,14 @@ static bool passes_wireguard(const uint8_t *b, size_t len)
 	return false;
 }
 
-static uint32_t first_rule(const struct oracle *o, const uint8_t *b, size_t len)
+static void print_rules(const struct oracle *o, const uint8_t *b, size_t len)
 {
 	size_t i;
 
+	putchar('0');
 	for (i = 0; o->policy && i < o->policy->n_rules; i++)
 		if (oracle_rule_accepts(o, o->policy->rules[i].id, b, len))
-			return o->policy->rules[i].id;
-	return 0;
+			printf(",%u", o->policy->rules[i].id);
 }
 
 static void print_packet(struct oracle *o, bool in, const uint8_t *b,
@@ -211,8 +211,9 @@ static void print_packet(struct oracle *o, bool in, const uint8_t *b,
 		return;
 	printf("%s ", in ? "in" : "out");
 	print_hex(b, len);
-	printf(" %d %u %u\n", in ? oracle_in(o, b, len) : oracle_out(o, b, len),
-	       in ? first_rule(o, b, len) : 0, steps - 1);
+	printf(" %d ", in ? oracle_in(o, b, len) : oracle_out(o, b, len));
+	print_rules(o, b, len);
+	printf(" %u\n", steps - 1);
 }
 
 static bool is_for_wireguard(void)
