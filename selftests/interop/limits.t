@@ -59,6 +59,7 @@ class Server:
                 return
             time.sleep(0.1)
         print("Bail out! %s does not start: %s" % (name, self.log()))
+        self.end()
         sys.exit(1)
 
     def dial(self):
@@ -219,8 +220,10 @@ subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
                 "-out", work + "/localhost.crt", "-subj", "/CN=localhost",
                 "-addext", "subjectAltName=DNS:localhost"],
                stderr=subprocess.DEVNULL, check=True)
-servers = [coord(8443), relay(9443)]
+servers = []
 try:
+    servers.append(coord(8443))
+    servers.append(relay(9443))
     long(servers)
     slow(servers)
     for one in servers:
