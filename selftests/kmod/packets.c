@@ -276,8 +276,8 @@ static struct sk_buff *alloc(unsigned int size)
 }
 
 /*
- * The headers, of which there may be so much, are in one piece: GRO wants that,
- * which otherwise goes on to read a page that it has emptied and freed.
+ * The headers, of which there may be so much, are linear: GRO wants that, which
+ * otherwise goes on to read a page that it has emptied and freed.
  */
 static struct sk_buff *make(unsigned int headers, bool may_list)
 {
@@ -289,7 +289,7 @@ static struct sk_buff *make(unsigned int headers, bool may_list)
 	if (one_in(3))
 		linear = rnd(one_in(2) ? len + 1 : min(len, 60U) + 1);
 	if (linear < least)
-		linear = one_in(2) ? 0 : least;
+		linear = least;
 	skb = alloc(MARGIN + ETH_HLEN + linear);
 	if (!skb)
 		return NULL;
