@@ -298,8 +298,8 @@ static int idlest_slot(const struct bucket *b, u32 now)
 
 /* When not strict. */
 static __always_inline enum tr_flow_kind
-find(struct tr_flow_table *table, const struct tr_flow_key *key,
-     const struct tr_flow_era *era, bool use, struct tr_flow_found *found)
+find_flow(struct tr_flow_table *table, const struct tr_flow_key *key,
+	  const struct tr_flow_era *era, bool use, struct tr_flow_found *found)
 {
 	u32 now = tr_flow_now();
 	enum tr_flow_kind kind;
@@ -323,7 +323,7 @@ enum tr_flow_kind tr_flow_find(struct tr_flow_table *table,
 			       const struct tr_flow_era *era,
 			       struct tr_flow_found *found)
 {
-	return find(table, key, era, true, found);
+	return find_flow(table, key, era, true, found);
 }
 
 enum tr_flow_kind tr_flow_peek(struct tr_flow_table *table,
@@ -331,7 +331,7 @@ enum tr_flow_kind tr_flow_peek(struct tr_flow_table *table,
 			       const struct tr_flow_era *era,
 			       struct tr_flow_found *found)
 {
-	return find(table, key, era, false, found);
+	return find_flow(table, key, era, false, found);
 }
 
 enum tr_flow_kind tr_flow_track(struct tr_flow_table *table,
