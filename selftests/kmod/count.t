@@ -119,8 +119,9 @@ same(m.paths('wg0', 2), [NONE] * 3, 'no endpoint, no path')
 device = m.device_paths('wg0')
 ping(3)
 same(m.paths('wg0', 2), [NONE] * 3, 'nor with packets')
-same(m.device_paths('wg0')[1][0] - device[1][0], 3,
-     'the device counts what comes from nobody')
+got = m.device_paths('wg0')[1][0] - device[1][0]
+ok(0 <= got - 3 < 5, # a keepalive or a handshake may be among them
+   'the device counts what comes from nobody: %d' % got)
 m.alias('wg0', 2, ('192.0.2.2', 51820), [('fd01::2', 51820)])
 ping(5)
 
