@@ -58,6 +58,8 @@ def new_device(mode):
     m.attach(dev, 10000 + made,
              flags=C['TAILRACE_DEVICE_STRICT']
              if mode in ('strict', 'late') else 0)
+    # Room for all that a life has, and memory for a pool of devices.
+    m.set(dev, flows_max=16384)
     if mode == 'late':
         m.policy(dev, local=(), rules=[])
     return dev
@@ -221,7 +223,7 @@ for number, mode in enumerate(MODES):
     total += judged
 for dev in pool:
     sh('ip link del ' + dev)
-if total >= 10000:
+if AT_LENGTH:
     met = sum(tally.values(), collections.Counter())
     ok(met['rule'] and all(
         met[reason] for reason in range(C['TAILRACE_DROP_DISCO_INSIDE'])) and
