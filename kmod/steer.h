@@ -20,6 +20,7 @@ enum tr_steer_kind {
 	TR_STEER_PORTMAP, /* NAT-PMP or PCP, from the gateway */
 	TR_STEER_OTHER, /* WireGuard drops it */
 };
+
 #define TR_STEER_KINDS (TR_STEER_OTHER + 1)
 
 /**
